@@ -1,0 +1,19 @@
+"""Why did this language model write this token? Feature attributions as live heatmaps."""
+
+from inseq_widget.attribution import AttributionInterrupted, AttributionModel, load_model
+from inseq_widget.methods import list_methods as list_feature_attribution_methods
+from inseq_widget.models.demo import DemoModel, demo_models
+from inseq_widget.results import FeatureAttributionOutput, FeatureAttributionSequenceOutput
+from inseq_widget.scores import list_step_functions
+
+__all__ = [
+    "AttributionInterrupted",
+    "AttributionModel",
+    "DemoModel",
+    "FeatureAttributionOutput",
+    "FeatureAttributionSequenceOutput",
+    "demo_models",
+    "list_feature_attribution_methods",
+    "list_step_functions",
+    "load_model",
+]

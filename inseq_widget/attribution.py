@@ -1,0 +1,488 @@
+"""Text in, method chosen, result out: the model that explains what it writes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from inseq_widget.methods import AttributionMethod, Job, list_methods, make_method
+from inseq_widget.methods.assembly import labelled_scores
+from inseq_widget.models import Example, Messages, Trace, TraceableModel, load
+from inseq_widget.models.chat import is_messages
+from inseq_widget.models.text import tokens_of_ids
+from inseq_widget.progress import Advance, progress_bar
+from inseq_widget.results import (
+    FeatureAttributionOutput,
+    FeatureAttributionSequenceOutput,
+    Info,
+    Token,
+)
+from inseq_widget.results.alternatives import AlternativeToken, StepAlternatives
+from inseq_widget.scores import StepFunction, StepFunctionArgs, resolve_step_function
+
+TextInput = str | Messages
+
+
+class AttributionInterrupted(KeyboardInterrupt):
+    """A keyboard interrupt in the middle of an attribution.
+
+    Attributes
+    ----------
+    partial : FeatureAttributionOutput or None
+        The texts that were finished; None where none was.
+    """
+
+    def __init__(self, partial: FeatureAttributionOutput | None) -> None:
+        count = 0 if partial is None else len(partial)
+        super().__init__(f"interrupted; {count} finished texts are in the exception's .partial")
+        self.partial = partial
+
+
+class AttributionModel:
+    """A model that explains what it writes. Made by :func:`load_model`.
+
+    Attributes
+    ----------
+    attribution_method : str or None
+        The default method; it can be changed.
+    attributed_fn : str or callable
+        The default step function to explain; it can be changed.
+    lock : threading.RLock
+        Held while the model is in use.
+    """
+
+    def __init__(
+        self,
+        traceable: TraceableModel,
+        attribution_method: str | None = None,
+        **method_kwargs: object,
+    ) -> None:
+        if attribution_method is not None:
+            make_method(attribution_method, method_kwargs)
+        elif method_kwargs:
+            raise TypeError(
+                f"{', '.join(method_kwargs)}: keywords of a method need attribution_method; "
+                f"there are {', '.join(list_methods())}."
+            )
+        self._traceable = traceable
+        self._method_kwargs = method_kwargs
+        self.attribution_method = attribution_method
+        self.attributed_fn: str | StepFunction = "probability"
+        self.lock = threading.RLock()
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The transformers model."""
+        return self._traceable.model
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The model's tokenizer."""
+        return self._traceable.tokenizer
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model: its hub id or folder, else its class."""
+        return str(self.model.config.name_or_path or type(self.model).__name__)
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {self.model_name} ({self._traceable.architecture}), "
+            f"{self.attribution_method or 'no default method'}>"
+        )
+
+    def attribute(
+        self,
+        input_texts: TextInput | Sequence[TextInput],
+        generated_texts: str | Sequence[str] | None = None,
+        method: str | None = None,
+        *,
+        attr_pos_start: int | None = None,
+        attr_pos_end: int | None = None,
+        show_progress: bool = True,
+        attribute_target: bool = False,
+        step_scores: str | Sequence[str] = (),
+        attributed_fn: str | StepFunction | None = None,
+        batch_size: int | None = None,
+        generation_args: Mapping[str, object] | None = None,
+        granular: bool = False,
+        **method_kwargs: object,
+    ) -> FeatureAttributionOutput:
+        """Explain the tokens that the model writes, or that it is made to write.
+
+        Parameters
+        ----------
+        input_texts : str, messages, or a sequence of them
+            Source texts or prompts. Messages are a list of ``{"role": …, "content": …}`` and go
+            through the tokenizer's chat template.
+        generated_texts : str or sequence of str, optional
+            Forced targets, one for each input. For a decoder-only model each begins with its
+            prompt; after messages it is the reply alone. The model generates if there is none,
+            and its ids are explained as they are.
+        method : str, optional
+            Name of the method for this call; the default method otherwise.
+        attr_pos_start, attr_pos_end : int, optional
+            Positions of the decoder's tokens to explain: from start up to, not including, end.
+            Negative ones count from the end. All generated tokens by default.
+        show_progress : bool, default True
+            Whether to show a bar with an estimate.
+        attribute_target : bool, default False
+            Encoder-decoder models: also attribute to the target prefix. The prefix of a
+            decoder-only model always counts.
+        step_scores : str or sequence of str, optional
+            Step functions to report for every generated token. ``"probability"`` is always there.
+        attributed_fn : str or callable, optional
+            What is explained: ``"probability"`` or ``"logit"`` of the token, or a function of
+            :class:`~inseq_widget.scores.StepFunctionArgs`.
+        batch_size : int, optional
+            How many texts go through the model together; by default as many as have at most
+            4,096 tokens in all, padding included.
+        generation_args : mapping, optional
+            Keywords of ``generate``, such as ``max_new_tokens``.
+        granular : bool, default False
+            Keep every feature of the scores instead of their norm and their sum.
+        **method_kwargs
+            Keywords of the method.
+
+        Returns
+        -------
+        FeatureAttributionOutput
+            With one sequence for each input. Each equals what attributing that text alone gives.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For input that cannot be attributed; the message names the argument.
+        NotImplementedError
+            When the architecture does not have what the method explains.
+        AttributionInterrupted
+            On Ctrl-C, with the texts that were finished.
+        """
+        inputs = _inputs(input_texts)
+        targets = _targets(generated_texts, inputs)
+        chosen = self._method(method, method_kwargs)
+        fn_name, fn = resolve_step_function(attributed_fn or self.attributed_fn)
+        reported = _step_functions(step_scores)
+        _check_count("batch_size", batch_size)
+        if targets is not None and generation_args:
+            raise ValueError(
+                f"generation_args: {sorted(generation_args)} have no effect on forced targets; "
+                "leave out generated_texts or generation_args."
+            )
+        start_time = time.monotonic()
+        window = (attr_pos_start, attr_pos_end)
+        with self.lock:
+            examples = self._traceable.examples(inputs, targets, generation_args or {}, window)
+            info = Info(
+                model_name=self.model_name,
+                model_class=type(self.model).__name__,
+                tokenizer_class=type(self.tokenizer).__name__,
+                attribution_method=chosen.name,
+                method_args={key: repr(value) for key, value in vars(chosen).items()},
+                attributed_fn=fn_name if chosen.explains_output else None,
+                reduction=chosen.reduction,
+                score_label=chosen.score_label,
+                signed=chosen.signed,
+                step_scores=list(reported),
+                attribute_target=attribute_target,
+                constrained_decoding=targets is not None,
+                generation_args={k: repr(v) for k, v in (generation_args or {}).items()},
+                input_texts=[_joined(e.source or e.target[: e.n_given]) for e in examples],
+                generated_texts=[_joined(e.target) for e in examples],
+                exec_time=0.0,
+            )
+            output = FeatureAttributionOutput([], info, self)
+            finished: dict[int, FeatureAttributionSequenceOutput] = {}
+            with progress_bar(chosen.name, len(examples), show=show_progress) as advance:
+                try:
+                    for batch in _batches(examples, batch_size):
+                        job_of = _JobOf(self._traceable, fn, attribute_target, granular, advance)
+                        members = [examples[number] for number in batch]
+                        sequences = self._sequences(members, chosen, reported, job_of, info)
+                        finished.update(zip(batch, sequences, strict=True))
+                except KeyboardInterrupt:
+                    output.sequence_attributions = [finished[n] for n in sorted(finished)]
+                    raise AttributionInterrupted(output if finished else None) from None
+        info["exec_time"] = time.monotonic() - start_time
+        output.sequence_attributions = [finished[number] for number in range(len(examples))]
+        return output
+
+    def generate(
+        self,
+        input_texts: TextInput | Sequence[TextInput],
+        generation_args: Mapping[str, object] | None = None,
+    ) -> list[str]:
+        """Let the model write, without explaining.
+
+        Parameters
+        ----------
+        input_texts : str, messages, or a sequence of them
+        generation_args : mapping, optional
+            Keywords of ``generate``.
+
+        Returns
+        -------
+        list of str, (text,)
+            What was written, without the prompt and without special tokens.
+        """
+        with self.lock:
+            examples = self._traceable.examples(
+                _inputs(input_texts), None, generation_args or {}, (None, None)
+            )
+        return [_joined(example.target[example.n_given :]) for example in examples]
+
+    def alternatives(
+        self, sequence: FeatureAttributionSequenceOutput, step: int, k: int = 10
+    ) -> StepAlternatives:
+        """Find the most probable tokens at a step.
+
+        Parameters
+        ----------
+        sequence : FeatureAttributionSequenceOutput
+            An attribution made by this model.
+        step : int
+            Index along its ``step`` dimension; negative ones count from the end.
+        k : int, default 10
+            How many.
+
+        Returns
+        -------
+        StepAlternatives
+
+        Raises
+        ------
+        ValueError
+            For a step that is not there, or fewer than one token.
+        """
+        n_steps = len(sequence.steps)
+        if not -n_steps <= step < n_steps:
+            raise ValueError(f"step: {step} given; there are {n_steps} steps, 0 to {n_steps - 1}.")
+        _check_count("k", k)
+        start = sequence.attr_pos_start + step % n_steps
+        target = sequence.target[start]
+        source = () if sequence.architecture == "decoder_only" else tuple(sequence.source)
+        example = Example(source, tuple(sequence.target), start, start, start + 1)
+        with self.lock:
+            trace = self._traceable.trace([example])
+        probabilities = torch.softmax(trace.logits[0, 0].float(), dim=-1)
+        values, ids = probabilities.topk(min(k, len(probabilities)))
+        before = [token.id for token in sequence.target[:start]]
+
+        def alternative(token_id: int, probability: float, rank: int) -> AlternativeToken:
+            (token,) = tokens_of_ids(
+                self.tokenizer, [token_id], "target", first_position=start, context=before
+            )
+            return AlternativeToken(token, probability, rank)
+
+        own = float(probabilities[target.id])
+        rank = 1 + int((probabilities > own).sum())
+        ranked = zip(ids.tolist(), values.tolist(), range(1, len(ids) + 1), strict=True)
+        return StepAlternatives(
+            AlternativeToken(target, own, rank), [alternative(*entry) for entry in ranked]
+        )
+
+    def _method(self, name: str | None, keywords: Mapping[str, object]) -> AttributionMethod:
+        chosen = name or self.attribution_method
+        if chosen is None:
+            raise ValueError(
+                "method: the model has no default method, so name one: "
+                f"{', '.join(list_methods())}."
+            )
+        # What the model was loaded with belongs to the method that it was loaded with.
+        own = self._method_kwargs if chosen == self.attribution_method else {}
+        return make_method(chosen, {**own, **keywords})
+
+    def _sequences(
+        self,
+        members: list[Example],
+        method: AttributionMethod,
+        reported: Mapping[str, StepFunction],
+        job_of: _JobOf,
+        info: Info,
+    ) -> list[FeatureAttributionSequenceOutput]:
+        trace = self._traceable.trace(
+            members, graph=method.needs_graph, attention=method.needs_attention
+        )
+        logits = trace.logits.detach()
+        values = {
+            name: fn(StepFunctionArgs(logits, trace.step_ids)).float().cpu()
+            for name, fn in reported.items()
+        }
+        scores = method.attribute(job_of(trace))
+        return [
+            FeatureAttributionSequenceOutput(
+                source=list(example.source or example.target[: example.n_given]),
+                target=list(example.target),
+                kept=labelled_scores(scores, example, number),
+                reduction=method.reduction,
+                attr_pos_start=example.start,
+                attr_pos_end=example.end,
+                architecture=self._traceable.architecture,
+                info=info,
+                live_model=self,
+                step_scores={name: row[number, : example.n_steps] for name, row in values.items()},
+            )
+            for number, example in enumerate(members)
+        ]
+
+
+@dataclass(frozen=True)
+class _JobOf:
+    """What the jobs of one call share; calling it with a batch's trace makes that batch's job."""
+
+    model: TraceableModel
+    attributed_fn: StepFunction
+    attribute_target: bool
+    granular: bool
+    advance: Advance
+
+    def __call__(self, trace: Trace) -> Job:
+        count = len(trace.examples)
+        return Job(
+            self.model,
+            trace,
+            self.attributed_fn,
+            self.attribute_target,
+            self.granular,
+            lambda share: self.advance(share * count),
+        )
+
+
+def load_model(
+    model: str | Path | PreTrainedModel,
+    attribution_method: str | None = None,
+    *,
+    tokenizer: str | Path | PreTrainedTokenizerBase | None = None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    model_kwargs: Mapping[str, object] | None = None,
+    tokenizer_kwargs: Mapping[str, object] | None = None,
+    **method_kwargs: object,
+) -> AttributionModel:
+    """Load a model that can explain what it writes.
+
+    Parameters
+    ----------
+    model : str, path or PreTrainedModel
+        A causal or encoder-decoder model: hub id, folder, ``demo:`` name (see
+        :func:`~inseq_widget.demo_models`), or a loaded model.
+    attribution_method : str, optional
+        The default method, such as ``"saliency"``.
+    tokenizer : str, path or PreTrainedTokenizerBase, optional
+        The model's own by default.
+    device : str or torch.device, optional
+        A GPU if there is one, else the CPU; a loaded model stays where it is.
+    dtype : torch.dtype, optional
+        float32 by default; a loaded model stays as it is.
+    model_kwargs, tokenizer_kwargs : mapping, optional
+        Keywords of ``from_pretrained``, such as ``revision`` or ``trust_remote_code``. No remote
+        code runs unless it is trusted there.
+    **method_kwargs
+        Keywords of the method.
+
+    Returns
+    -------
+    AttributionModel
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a model that does not generate text, a tokenizer that does not fit, an unknown method
+        or keyword.
+    ModuleNotFoundError
+        When a demo model's package is missing; the message gives the install command.
+    """
+    if attribution_method is not None:
+        make_method(attribution_method, method_kwargs)  # refused before the model is read
+    traceable = load(
+        model,
+        tokenizer=tokenizer,
+        device=device,
+        dtype=dtype,
+        model_kwargs=model_kwargs,
+        tokenizer_kwargs=tokenizer_kwargs,
+    )
+    return AttributionModel(traceable, attribution_method, **method_kwargs)
+
+
+# Texts with up to this many tokens in all, padding included, go through the model together.
+_BATCH_TOKENS = 4096
+
+
+def _inputs(given: TextInput | Sequence[TextInput]) -> list[TextInput]:
+    inputs: list[TextInput] = (
+        [given] if isinstance(given, str) or is_messages(given) else list(given)  # type: ignore
+    )
+    if not inputs:
+        raise ValueError("input_texts: an empty list was given; pass at least one text.")
+    for number, text in enumerate(inputs):
+        if isinstance(text, str):
+            if not text.strip():
+                raise ValueError(
+                    f"input_texts: text {number} is {text!r}; there must be something to read."
+                )
+        elif not is_messages(text):
+            raise TypeError(
+                f"input_texts: text {number} is a {type(text).__name__}; "
+                "pass a str, or messages as a list of {'role': ..., 'content': ...}."
+            )
+    return inputs
+
+
+def _targets(given: str | Sequence[str] | None, inputs: Sequence[TextInput]) -> list[str] | None:
+    if given is None:
+        return None
+    targets = [given] if isinstance(given, str) else list(given)
+    if len(targets) != len(inputs):
+        raise ValueError(
+            f"generated_texts: {len(targets)} given for {len(inputs)} input_texts; "
+            "each input needs its own target."
+        )
+    for number, text in enumerate(targets):
+        if not isinstance(text, str):
+            raise TypeError(
+                f"generated_texts: text {number} is a {type(text).__name__}; pass a str."
+            )
+        if not text.strip():
+            raise ValueError(
+                f"generated_texts: text {number} is {text!r}; there must be a token to explain."
+            )
+    return targets
+
+
+def _step_functions(given: str | Sequence[str]) -> dict[str, StepFunction]:
+    names = [given] if isinstance(given, str) else list(given)
+    return dict(resolve_step_function(name) for name in ["probability", *names])
+
+
+def _check_count(argument: str, value: int | None) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ValueError(f"{argument}: {value!r} given; it must be an integer of at least 1.")
+
+
+def _joined(tokens: Sequence[Token]) -> str:
+    return "".join(token.text for token in tokens if not token.special)
+
+
+def _batches(examples: Sequence[Example], batch_size: int | None) -> Iterator[list[int]]:
+    """Put texts of similar length together, as many as memory or the user allow."""
+    lengths = [len(example.source) + example.end for example in examples]
+    batch: list[int] = []
+    for number in sorted(range(len(examples)), key=lambda n: lengths[n], reverse=True):
+        # The first of a batch is its longest, which the others are padded to.
+        full = (
+            len(batch) == batch_size
+            if batch_size is not None
+            else batch and (len(batch) + 1) * lengths[batch[0]] > _BATCH_TOKENS
+        )
+        if full:
+            yield batch
+            batch = []
+        batch.append(number)
+    yield batch

@@ -1,0 +1,14 @@
+"""Attribution methods, each on work that is shared between the steps."""
+
+from inseq_widget.methods import attention, gradients  # each registers its methods
+from inseq_widget.methods.base import AttributionMethod, BatchScores, Job, list_methods, make_method
+
+__all__ = [
+    "AttributionMethod",
+    "BatchScores",
+    "Job",
+    "attention",
+    "gradients",
+    "list_methods",
+    "make_method",
+]

@@ -1,0 +1,126 @@
+"""How many rows a chunk has: as many as run fast and as memory holds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+import psutil
+import torch
+
+T = TypeVar("T")
+
+# Rows from which a wider chunk gained no speed, by device type. A processor's caches are small;
+# a graphics card is not busy before.
+_FAST_ROWS = {"cpu": 12}
+_FAST_ROWS_ELSEWHERE = 64
+# How much of the free memory a chunk may take.
+_SHARE = 0.5
+# Below this share of the free memory, a chunk is too small to be worth measuring.
+_SMALL_SHARE = 0.1
+_FIRST_ROWS = 4
+
+
+class ChunkSizer:
+    """Chooses the number of rows of each chunk from what the first one cost.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where the chunks run.
+    n_rows : int
+        How many rows there are in all.
+    at_most : int
+        A generous guess of the bytes that a row takes. Where a whole chunk of them is small
+        beside the free memory nothing is measured; else the first chunk is small, and measured.
+    """
+
+    def __init__(self, device: torch.device, n_rows: int, at_most: int) -> None:
+        self._device = device
+        self._limit = min(_FAST_ROWS.get(device.type, _FAST_ROWS_ELSEWHERE), n_rows)
+        small = at_most * self._limit < _free_bytes(device) * _SMALL_SHARE
+        self._bytes_per_row: float | None = at_most if small else None
+
+    @property
+    def rows(self) -> int:
+        """Rows of the next chunk."""
+        if self._bytes_per_row is None:
+            return min(self._limit, _FIRST_ROWS)
+        fitting = int(_free_bytes(self._device) * _SHARE / max(self._bytes_per_row, 1.0))
+        return max(1, min(self._limit, fitting))
+
+    def run(self, chunk: Callable[[int], T]) -> tuple[T, int]:
+        """Run one chunk; where memory runs out, halve it and try again.
+
+        Parameters
+        ----------
+        chunk : callable
+            Runs the number of rows that it is given.
+
+        Returns
+        -------
+        result : object
+            What ``chunk`` returned.
+        rows : int
+            How many rows it ran.
+
+        Raises
+        ------
+        torch.OutOfMemoryError
+            When a single row does not fit.
+        """
+        rows = self.rows
+        while True:
+            try:
+                before = _start_measuring(self._device)
+                result = chunk(rows)
+            except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error) or rows == 1:
+                    raise
+                rows //= 2
+                self._limit = rows
+            else:
+                if self._bytes_per_row is None:
+                    self._bytes_per_row = _grown_since(self._device, before) / rows
+                return result, rows
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(
+        error
+    )
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        reserved = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(free + reserved)
+    return int(psutil.virtual_memory().available)
+
+
+def _start_measuring(device: torch.device) -> int:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return int(torch.cuda.memory_allocated(device))
+    return int(psutil.Process().memory_info().rss)
+
+
+def _grown_since(device: torch.device, before: int) -> int:
+    """Give how far memory rose above ``before`` at its peak; at most too much on a processor."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device)) - before
+    return max(0, _peak_bytes() - before)
+
+
+def _peak_bytes() -> int:
+    """Give the largest resident memory that this process ever had."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

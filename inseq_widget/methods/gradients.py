@@ -1,0 +1,228 @@
+"""Gradient methods: one trace, and a batch of backward rows in place of a pass per step."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from inseq_widget.methods.base import (
+    AttributionMethod,
+    BatchScores,
+    Job,
+    Stack,
+    register,
+)
+from inseq_widget.methods.chunking import ChunkSizer
+from inseq_widget.models import Trace
+from inseq_widget.scores import StepFunctionArgs
+
+
+class GradientMethod(AttributionMethod):
+    """A method whose score is made of the gradient at the input embeddings."""
+
+    needs_graph = True
+
+    @abstractmethod
+    def score(self, gradient: Tensor, embedding: Tensor) -> Tensor:
+        """Make scores of gradients, element by element.
+
+        Parameters
+        ----------
+        gradient : torch.Tensor, (step, batch, position, feature)
+        embedding : torch.Tensor, (batch, position, feature)
+
+        Returns
+        -------
+        torch.Tensor, (step, batch, position, feature)
+        """
+
+    def attribute(self, job: Job) -> BatchScores:
+        """See :meth:`AttributionMethod.attribute`."""
+        trace = job.trace
+        starts = head_gradients(trace, job)
+        n_batch, n_steps = trace.step_ids.shape
+        dtype = torch.promote_types(starts.dtype, torch.float32)
+        features = trace.embeddings["target"].shape[-1]
+        kept: dict[str, dict[Stack, Tensor]] = {"norm": {}, "sum": {}}
+        if job.granular:
+            kept["raw"] = {}
+        for stack in job.stacks:
+            width = trace.embeddings[stack].shape[1]
+            for name, by_stack in kept.items():
+                shape = (n_batch, width, n_steps, *([features] if name == "raw" else []))
+                by_stack[stack] = torch.zeros(shape, dtype=dtype)
+        for steps, gradients, reached in backward_rows(job, starts):
+            for stack, gradient in gradients.items():
+                scores = self.score(gradient, reached.embeddings[stack].detach()).to(dtype)
+                width = scores.shape[2]
+                for name, by_stack in kept.items():
+                    reduced = _REDUCED[name](scores) if name in _REDUCED else scores
+                    by_stack[stack][:, :width, steps] = reduced.movedim(0, 2).cpu()
+            job.advance((steps.stop - steps.start) / n_steps)
+        return BatchScores(kept, ("feature",), features)
+
+
+_REDUCED = {
+    "norm": lambda scores: torch.linalg.vector_norm(scores, dim=-1),
+    "sum": lambda scores: scores.sum(-1),
+}
+
+
+@register
+@dataclass(frozen=True)
+class Saliency(GradientMethod):
+    """Magnitude of the gradient (Simonyan, Vedaldi and Zisserman, 2014, section 3).
+
+    The score of feature *d* of input *i* at step *t* is ``|∂f_t / ∂x_id|``, where *x* is what the
+    embedding module gives and *f* the attributed function.
+
+    Parameters
+    ----------
+    abs : bool, default True
+        Take the magnitude, as the paper does; the gradient itself otherwise.
+    """
+
+    name: ClassVar[str] = "saliency"
+    score_label: ClassVar[str] = "gradient, norm over features"
+    signed: ClassVar[bool] = False
+    reduction: ClassVar[str] = "norm"
+
+    abs: bool = True
+
+    def score(self, gradient: Tensor, embedding: Tensor) -> Tensor:
+        """See :meth:`GradientMethod.score`."""
+        return gradient.abs() if self.abs else gradient
+
+
+@register
+@dataclass(frozen=True)
+class InputXGradient(GradientMethod):
+    """Gradient times input (Shrikumar, Greenside and Kundaje, 2017, section 3.2).
+
+    The score of feature *d* of input *i* at step *t* is ``x_id · ∂f_t / ∂x_id``. Its sum over
+    features, shown by default, is the first-order change of the output when the embedding goes
+    to zero, and has a sign.
+    """
+
+    name: ClassVar[str] = "input_x_gradient"
+    score_label: ClassVar[str] = "input × gradient, sum over features"
+    signed: ClassVar[bool] = True
+    reduction: ClassVar[str] = "sum"
+
+    def score(self, gradient: Tensor, embedding: Tensor) -> Tensor:
+        """See :meth:`GradientMethod.score`."""
+        return gradient * embedding
+
+
+def head_gradients(trace: Trace, job: Job) -> Tensor:
+    """Differentiate the attributed function of every step by its own last hidden state.
+
+    A step's function depends on its own row alone, so one backward pass over their sum gives
+    each its gradient.
+
+    Parameters
+    ----------
+    trace : Trace
+    job : Job
+
+    Returns
+    -------
+    torch.Tensor, (batch, step, feature)
+
+    Raises
+    ------
+    ValueError
+        When the attributed function does not give one number a step, or breaks the graph.
+    """
+    values = job.attributed_fn(StepFunctionArgs(trace.logits, trace.step_ids))
+    if values.shape != trace.step_ids.shape:
+        raise ValueError(
+            f"attributed_fn: gave the shape {tuple(values.shape)}, "
+            f"but there are {tuple(trace.step_ids.shape)} (batch, step) values to explain."
+        )
+    if not values.requires_grad:
+        raise ValueError(
+            "attributed_fn: its value does not depend differentiably on the logits; "
+            "use torch operations, without detach, item or argmax."
+        )
+    total = torch.where(trace.step_mask, values, torch.zeros_like(values)).sum()
+    (gradient,) = torch.autograd.grad(total, trace.leaf)
+    return gradient
+
+
+def backward_rows(job: Job, starts: Tensor) -> Iterator[tuple[slice, dict[Stack, Tensor], Trace]]:
+    """Differentiate every step by the embeddings, several steps in one batched backward pass.
+
+    Parameters
+    ----------
+    job : Job
+        Its trace keeps its graph.
+    starts : torch.Tensor, (batch, step, feature)
+        The gradient of each step's value at its last hidden state.
+
+    Yields
+    ------
+    steps : slice
+        The steps of this chunk.
+    gradients : dict of str to torch.Tensor, each (step, batch, position, feature)
+    trace : Trace
+        The trace that was differentiated; it may be cut to the positions that the steps see.
+    """
+    n_steps = starts.shape[1]
+    sizer = ChunkSizer(starts.device, n_steps, _bytes_of_a_row(job))
+    # Backwards: the longest chunk uses the trace that is there, and frees it for a shorter one.
+    stop, trace = n_steps, job.trace
+    while stop > 0:
+        trace = _cut_where_it_pays(job, trace, stop, sizer.rows)
+
+        def chunk(rows: int, trace: Trace = trace, stop: int = stop) -> list[Tensor]:
+            first = max(0, stop - rows)
+            cotangents = starts.new_zeros(stop - first, *trace.cut.shape)
+            for row, step in enumerate(range(first, stop)):
+                cotangents[row, :, step] = starts[:, step]
+            return list(
+                torch.autograd.grad(
+                    trace.cut,
+                    [trace.embeddings[stack] for stack in job.stacks],
+                    grad_outputs=cotangents,
+                    is_grads_batched=True,
+                    retain_graph=True,
+                )
+            )
+
+        gradients, rows = sizer.run(chunk)
+        first = max(0, stop - rows)
+        yield slice(first, stop), dict(zip(job.stacks, gradients, strict=True)), trace
+        stop = first
+
+
+def _bytes_of_a_row(job: Job) -> int:
+    """Guess, on the large side, what one backward row takes while it runs through a layer."""
+    config = job.model.model.config.get_text_config()
+    heads = getattr(config, "num_attention_heads", 1)
+    total = 0
+    for embedded in job.trace.embeddings.values():
+        n_batch, width, features = embedded.shape
+        numbers = n_batch * width * (64 * features + 8 * heads * width)
+        total += numbers * embedded.element_size()
+    return total
+
+
+def _cut_where_it_pays(job: Job, trace: Trace, stop: int, rows: int) -> Trace:
+    """Trace again without the positions that come after step ``stop``, if that saves work.
+
+    A forward pass costs about what one backward row does, both in proportion to the positions;
+    later positions are worth leaving out when the rows still to come save more than that.
+    """
+    present = trace.embeddings["target"].shape[1]
+    visible = max(min(example.end, example.start + stop) - 1 for example in trace.examples)
+    source = trace.embeddings["source"].shape[1] if "source" in trace.embeddings else 0
+    later_rows = min(stop, 2 * rows)
+    if later_rows * (present - visible) <= visible + source:
+        return trace
+    return job.model.trace(job.trace.examples, graph=True, n_steps=stop)

@@ -1,0 +1,7 @@
+"""Hugging Face models that can be traced: load, encode, generate, trace."""
+
+from inseq_widget.models.example import Example
+from inseq_widget.models.loading import load
+from inseq_widget.models.traceable import Messages, Trace, TraceableModel
+
+__all__ = ["Example", "Messages", "Trace", "TraceableModel", "load"]

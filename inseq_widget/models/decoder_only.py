@@ -1,0 +1,110 @@
+"""Teacher forcing of a decoder-only model: prompt and target in one row of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from torch import nn
+
+from inseq_widget.models.chat import as_text, is_messages
+from inseq_widget.models.example import Example, explained_range
+from inseq_widget.models.generation import generated_ids
+from inseq_widget.models.text import tokens_of_ids
+from inseq_widget.models.traceable import (
+    Batch,
+    Stack,
+    TextInput,
+    TraceableModel,
+    right_padded,
+)
+
+
+class DecoderOnlyModel(TraceableModel):
+    """A causal model: what it reads and what it writes stand in one row."""
+
+    architecture = "decoder_only"
+
+    def examples(
+        self,
+        inputs: Sequence[TextInput],
+        generated_texts: Sequence[str] | None,
+        generation_args: Mapping[str, object],
+        window: tuple[int | None, int | None],
+    ) -> list[Example]:
+        """See :meth:`TraceableModel.examples`; a forced target begins with its prompt.
+
+        For messages, the forced target is the assistant's reply alone.
+        """
+        prompts = [as_text(self.tokenizer, given) for given in inputs]
+        # A chat template writes its own special tokens.
+        ready = [is_messages(given) for given in inputs]
+        if generated_texts is None:
+            rows = [self._ids(text, done) for text, done in zip(prompts, ready, strict=True)]
+            written = generated_ids(self, rows, generation_args)
+            pairs = [(len(row), [*row, *more]) for row, more in zip(rows, written, strict=True)]
+        else:
+            pairs = [
+                self._forced(prompt, prompt + text if done else text, done)
+                for prompt, text, done in zip(prompts, generated_texts, ready, strict=True)
+            ]
+        return [
+            self._example(ids, n_prompt, window, prompt)
+            for prompt, (n_prompt, ids) in zip(prompts, pairs, strict=True)
+        ]
+
+    def _example(
+        self, ids: list[int], n_prompt: int, window: tuple[int | None, int | None], prompt: str
+    ) -> Example:
+        tokens = tuple(
+            replace(token, side="prompt") if token.position < n_prompt else token
+            for token in tokens_of_ids(self.tokenizer, ids, "target")
+        )
+        start, end = explained_range(n_prompt, len(tokens), *window, text=prompt)
+        return Example((), tokens, n_prompt, start, end)
+
+    def _ids(self, text: str, ready: bool) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=not ready)["input_ids"]
+        if not ids:
+            raise ValueError(f"input_texts: the tokenizer makes no token of {text!r}.")
+        eos = self.tokenizer.eos_token_id
+        # Some tokenizers end every text; a prompt that has ended leaves nothing to continue.
+        return ids[:-1] if not ready and len(ids) > 1 and ids[-1] == eos else ids
+
+    def _forced(self, prompt: str, text: str, ready: bool) -> tuple[int, list[int]]:
+        if not text.startswith(prompt):
+            raise ValueError(
+                f"generated_texts: {text!r} does not start with its prompt {prompt!r}; "
+                "for a decoder-only model a forced target is the prompt and its continuation."
+            )
+        if len(text) == len(prompt):
+            raise ValueError(
+                f"generated_texts: {text!r} is the prompt alone; add the continuation to explain."
+            )
+        ids = self._ids(text, ready)
+        if self.tokenizer.is_fast:
+            encoded = self.tokenizer(
+                text, add_special_tokens=not ready, return_offsets_mapping=True
+            )
+            spans = encoded["offset_mapping"][: len(ids)]
+            # The first token that reaches beyond the prompt is the first generated one.
+            return next(n for n, (_, end) in enumerate(spans) if end > len(prompt)), ids
+        return min(len(self._ids(prompt, ready)), len(ids) - 1), ids
+
+    def _embedding_modules(self) -> list[tuple[Stack, nn.Module]]:
+        return [("target", self.model.get_input_embeddings())]
+
+    def _batch(self, examples: Sequence[Example], n_steps: int, *, distinct: bool) -> Batch:
+        visible = [min(e.end, e.start + n_steps) - 1 for e in examples]
+        ids, mask = right_padded(
+            [e.target[:n] for e, n in zip(examples, visible, strict=True)],
+            self._padding_id,
+            max(visible),
+            self.device,
+        )
+        return Batch(
+            inputs={"input_ids": ids, "attention_mask": mask},
+            rows=self._rows(examples, n_steps),
+            n_source=None,
+            n_target=max(visible),
+        )

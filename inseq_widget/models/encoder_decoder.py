@@ -1,0 +1,112 @@
+"""Teacher forcing of an encoder-decoder model: source to the encoder, target to the decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import nn
+
+from inseq_widget.models.chat import is_messages
+from inseq_widget.models.example import Example, explained_range
+from inseq_widget.models.generation import generated_ids
+from inseq_widget.models.text import tokens_of_ids
+from inseq_widget.models.traceable import (
+    Batch,
+    Stack,
+    TextInput,
+    TraceableModel,
+    right_padded,
+)
+
+
+class EncoderDecoderModel(TraceableModel):
+    """A sequence-to-sequence model: what it reads and what it writes have a stack each."""
+
+    architecture = "encoder_decoder"
+
+    def examples(
+        self,
+        inputs: Sequence[TextInput],
+        generated_texts: Sequence[str] | None,
+        generation_args: Mapping[str, object],
+        window: tuple[int | None, int | None],
+    ) -> list[Example]:
+        """See :meth:`TraceableModel.examples`."""
+        texts = [self._text(given) for given in inputs]
+        sources: list[list[int]] = [self.tokenizer(text)["input_ids"] for text in texts]
+        if generated_texts is None:
+            targets = generated_ids(self, sources, generation_args)
+        else:
+            start = self.start_id
+            targets = []
+            for text in generated_texts:
+                ids: list[int] = self.tokenizer(text_target=text)["input_ids"]
+                targets.append(ids if ids[:1] == [start] else [start, *ids])
+        return [
+            self._example(source, target, window, text)
+            for source, target, text in zip(sources, targets, texts, strict=True)
+        ]
+
+    @property
+    def start_id(self) -> int:
+        """The id that every decoder input begins with."""
+        for config in (self.model.generation_config, self.model.config):
+            start = getattr(config, "decoder_start_token_id", None)
+            if isinstance(start, int):
+                return start
+        raise ValueError(
+            f"model: the configuration of {type(self.model).__name__} names no "
+            "decoder_start_token_id; set it with model_kwargs={'decoder_start_token_id': ...}."
+        )
+
+    def _text(self, given: TextInput) -> str:
+        if is_messages(given) or not isinstance(given, str):
+            raise ValueError(
+                "input_texts: messages need a chat model; "
+                f"{type(self.model).__name__} is encoder-decoder, give its source as a text."
+            )
+        return given
+
+    def _example(
+        self,
+        source: list[int],
+        target: list[int],
+        window: tuple[int | None, int | None],
+        text: str,
+    ) -> Example:
+        source_tokens = tuple(tokens_of_ids(self.tokenizer, source, "source"))
+        target_tokens = tuple(tokens_of_ids(self.tokenizer, target, "target"))
+        start, end = explained_range(1, len(target), *window, text=text)
+        return Example(source_tokens, target_tokens, 1, start, end)
+
+    def _embedding_modules(self) -> list[tuple[Stack, nn.Module]]:
+        return [
+            ("source", self.model.get_encoder().get_input_embeddings()),
+            ("target", self.model.get_decoder().get_input_embeddings()),
+        ]
+
+    def _batch(self, examples: Sequence[Example], n_steps: int, *, distinct: bool) -> Batch:
+        visible = [min(e.end, e.start + n_steps) - 1 for e in examples]
+        n_target = max(visible)
+        n_source = max(len(example.source) for example in examples)
+        # One masked position more changes no number and keeps the two lengths apart.
+        n_source += distinct and n_source == n_target
+        ids, mask = right_padded(
+            [example.source for example in examples], self._padding_id, n_source, self.device
+        )
+        decoder_ids, _ = right_padded(
+            [e.target[:n] for e, n in zip(examples, visible, strict=True)],
+            self._padding_id,
+            n_target,
+            self.device,
+        )
+        return Batch(
+            inputs={
+                "input_ids": ids,
+                "attention_mask": mask,
+                "decoder_input_ids": decoder_ids,
+            },
+            rows=self._rows(examples, n_steps),
+            n_source=n_source,
+            n_target=n_target,
+        )

@@ -1,0 +1,183 @@
+"""Loads a model with its tokenizer, from a name or as an object, and tells its shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from inseq_widget.models.decoder_only import DecoderOnlyModel
+from inseq_widget.models.demo import PREFIX, load_demo
+from inseq_widget.models.encoder_decoder import EncoderDecoderModel
+from inseq_widget.models.traceable import TraceableModel
+
+
+def load(
+    model: str | Path | PreTrainedModel,
+    *,
+    tokenizer: str | Path | PreTrainedTokenizerBase | None = None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    model_kwargs: Mapping[str, object] | None = None,
+    tokenizer_kwargs: Mapping[str, object] | None = None,
+) -> TraceableModel:
+    """Load a causal or encoder-decoder model that can be traced.
+
+    Parameters
+    ----------
+    model : str, path or PreTrainedModel
+        A hub id, a folder, a ``demo:`` name, or a model that is loaded already.
+    tokenizer : str, path or PreTrainedTokenizerBase, optional
+        The model's own by default.
+    device : str or torch.device, optional
+        Where to put the model; a GPU if there is one, else the CPU. A model given as an object
+        stays where it is unless a device is named.
+    dtype : torch.dtype, optional
+        Floating-point type; float32 by default, and as it is for a model given as an object.
+    model_kwargs, tokenizer_kwargs : mapping, optional
+        Keywords of ``from_pretrained``.
+
+    Returns
+    -------
+    TraceableModel
+
+    Raises
+    ------
+    TypeError, ValueError
+        For something that is not a model, is neither causal nor encoder-decoder, or a tokenizer
+        that is missing or does not fit.
+    """
+    model_kwargs, tokenizer_kwargs = dict(model_kwargs or {}), dict(tokenizer_kwargs or {})
+    if isinstance(model, PreTrainedModel):
+        if model_kwargs:
+            raise ValueError(
+                f"model_kwargs: {sorted(model_kwargs)} only apply while loading; "
+                "the model given is loaded already."
+            )
+        loaded = model
+        _check_shape(loaded.config, type(loaded).__name__, loaded)
+        name = tokenizer or loaded.config.name_or_path
+        if not name:
+            raise ValueError(
+                "tokenizer: the model was made from a configuration and names none; "
+                "pass tokenizer= with a tokenizer, an id or a folder."
+            )
+        fitting = _tokenizer(name, tokenizer_kwargs)
+        if dtype is not None and dtype != loaded.dtype:
+            raise ValueError(
+                f"dtype: the model given is {loaded.dtype}; convert it with model.to({dtype}) "
+                "before, so that your own model is not changed behind your back."
+            )
+    elif isinstance(model, str) and model.startswith(PREFIX):
+        loaded, fitting = load_demo(model, dtype=dtype or torch.float32)
+        if tokenizer is not None:
+            fitting = _tokenizer(tokenizer, tokenizer_kwargs)
+    elif isinstance(model, str | Path):
+        loaded = _from_pretrained(str(model), dtype, model_kwargs)
+        fitting = _tokenizer(tokenizer or model, tokenizer_kwargs)
+    else:
+        raise TypeError(
+            f"model: {type(model).__name__} given; pass a hub id, a folder, a demo name "
+            "(see inseq_widget.demo_models()) or a transformers PreTrainedModel."
+        )
+    _check_tokenizer(loaded, fitting)
+    _place(loaded, device, given=isinstance(model, PreTrainedModel))
+    shape = EncoderDecoderModel if loaded.config.is_encoder_decoder else DecoderOnlyModel
+    return shape(loaded, fitting)
+
+
+def _from_pretrained(
+    name: str, dtype: torch.dtype | None, keywords: dict[str, object]
+) -> PreTrainedModel:
+    of_config = {
+        key: keywords[key]
+        for key in ("trust_remote_code", "revision", "cache_dir", "token", "subfolder")
+        if key in keywords
+    }
+    config = AutoConfig.from_pretrained(name, **of_config)
+    _check_shape(config, name, None)
+    shape = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    keywords.setdefault("dtype", dtype or torch.float32)
+    model: PreTrainedModel = shape.from_pretrained(name, **keywords)
+    model.eval()
+    return model
+
+
+def _check_shape(config: PreTrainedConfig, name: str, model: PreTrainedModel | None) -> None:
+    """Refuse what neither continues nor translates, before any weight is read."""
+    if model is not None:
+        fits = model.can_generate()
+    else:
+        mappings = (AutoModelForCausalLM._model_mapping, AutoModelForSeq2SeqLM._model_mapping)
+        remote = getattr(config, "auto_map", None) or {}
+        fits = any(type(config) in mapping for mapping in mappings) or any(
+            head in remote for head in ("AutoModelForCausalLM", "AutoModelForSeq2SeqLM")
+        )
+    declared = [str(architecture) for architecture in config.architectures or []]
+    encoder_only = bool(declared) and all(head.endswith(_OTHER_HEADS) for head in declared)
+    if not fits or (model is None and encoder_only):
+        kind = type(model).__name__ if model is not None else ", ".join(declared) or "no class"
+        raise ValueError(
+            f"model: {name!r} ({kind}, model type {config.model_type!r}) is neither causal nor "
+            "encoder-decoder; attribution explains models that generate text, such as those of "
+            "AutoModelForCausalLM and AutoModelForSeq2SeqLM."
+        )
+
+
+_OTHER_HEADS = (
+    "ForMaskedLM",
+    "ForSequenceClassification",
+    "ForTokenClassification",
+    "ForQuestionAnswering",
+    "ForMultipleChoice",
+    "ForPreTraining",
+)
+
+
+def _tokenizer(
+    given: str | Path | PreTrainedTokenizerBase, keywords: dict[str, object]
+) -> PreTrainedTokenizerBase:
+    if isinstance(given, PreTrainedTokenizerBase):
+        return given
+    if not isinstance(given, str | Path):
+        raise TypeError(
+            f"tokenizer: {type(given).__name__} given; pass a tokenizer, its hub id or its folder."
+        )
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(given), **keywords)
+    return tokenizer
+
+
+def _check_tokenizer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    weight = model.get_input_embeddings().weight
+    assert isinstance(weight, torch.Tensor), "an embedding has a matrix of weights"
+    n_rows = weight.shape[0]
+    largest = max(tokenizer.get_vocab().values())
+    if largest >= n_rows:
+        raise ValueError(
+            f"tokenizer: {type(tokenizer).__name__} has ids up to {largest}, but the model embeds "
+            f"{n_rows} tokens (ids up to {n_rows - 1}); pass the tokenizer that the model was "
+            "trained with, or resize the model's embeddings."
+        )
+
+
+def _place(model: PreTrainedModel, device: str | torch.device | None, *, given: bool) -> None:
+    if device is None:
+        if given or not torch.cuda.is_available():
+            return
+        device = "cuda"
+    spread = getattr(model, "hf_device_map", None) is not None
+    quantised = getattr(model, "is_quantized", False)
+    if spread or quantised:
+        return  # such a model is placed while it is loaded
+    nn.Module.to(model, torch.device(device))

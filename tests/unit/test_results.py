@@ -1,0 +1,163 @@
+"""Results are labelled arrays, and tables and dictionaries made from them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import inseq_widget as iw
+from inseq_widget.results import FeatureAttributionOutput
+from inseq_widget.results.reductions import REDUCTION_NAMES, share_of_step
+
+PROMPT, FULL = "The nurse said", "The nurse said hello to me"
+
+
+@pytest.fixture(scope="module")
+def causal(tiny: iw.AttributionModel) -> FeatureAttributionOutput:
+    return tiny.attribute(PROMPT, FULL, "input_x_gradient", granular=True, show_progress=False)
+
+
+@pytest.fixture(scope="module")
+def translated(tiny_encoder_decoder: iw.AttributionModel) -> FeatureAttributionOutput:
+    return tiny_encoder_decoder.attribute(
+        ["hello my friend", "good"], ["bom dia amigo", "bom"], show_progress=False
+    )
+
+
+@pytest.fixture(scope="module")
+def with_prefix(tiny_encoder_decoder: iw.AttributionModel) -> FeatureAttributionOutput:
+    return tiny_encoder_decoder.attribute(
+        "hello my friend", "bom dia amigo", attribute_target=True, show_progress=False
+    )
+
+
+def test_scores_are_labelled_with_tokens(causal: FeatureAttributionOutput) -> None:
+    scores = causal[0].scores
+    assert scores.dims == ("input", "step")
+    assert list(scores.coords["input"].to_numpy()) == ["The", "nurse", "said", "hello", "to"]
+    assert list(scores.coords["step"].to_numpy()) == ["hello", "to", "me"]
+    assert list(scores.coords["input_side"].to_numpy()) == ["prompt"] * 3 + ["target"] * 2
+    assert [token.id for token in causal[0].inputs] == scores.coords["input_id"].to_numpy().tolist()
+    assert [token.id for token in causal[0].steps] == scores.coords["step_id"].to_numpy().tolist()
+
+
+def test_a_score_after_the_step_is_missing_and_never_zero(
+    causal: FeatureAttributionOutput, with_prefix: FeatureAttributionOutput
+) -> None:
+    missing = np.isnan(causal[0].scores.to_numpy())
+    expected = np.zeros((5, 3), dtype=bool)
+    expected[3, 0] = expected[4, 0] = expected[4, 1] = True
+    np.testing.assert_array_equal(missing, expected)
+    sequence = with_prefix[0]
+    n_source = len(sequence.source)
+    prefix = np.isnan(sequence.scores.to_numpy()[n_source:])
+    np.testing.assert_array_equal(prefix, np.tril(np.ones_like(prefix), k=-1))
+
+
+def test_inseqs_names_are_tensors_of_its_shapes(
+    causal: FeatureAttributionOutput,
+    translated: FeatureAttributionOutput,
+    with_prefix: FeatureAttributionOutput,
+) -> None:
+    sequence = causal[0]
+    assert sequence.source_attributions is None
+    target = sequence.target_attributions
+    assert isinstance(target, torch.Tensor)
+    assert target.shape == (len(sequence.target), 3, 32)
+    assert torch.isnan(target[-1]).all()
+    np.testing.assert_array_equal(target[:-1], sequence.raw_scores)
+    source = translated[0].source_attributions
+    assert isinstance(source, torch.Tensor)
+    np.testing.assert_array_equal(source, translated[0].scores)
+    assert translated[0].target_attributions is None
+    both = with_prefix[0]
+    assert both.source_attributions.shape == (len(both.source), len(both.steps))
+    assert both.target_attributions.shape == (len(both.target), len(both.steps))
+
+
+@pytest.mark.parametrize("reduction", REDUCTION_NAMES)
+def test_every_reduction_follows_its_definition(
+    causal: FeatureAttributionOutput, reduction: str
+) -> None:
+    raw = causal[0].raw_scores.to_numpy()
+    by_definition = {
+        "norm": lambda x: np.sqrt((x**2).sum(-1)),
+        "sum": lambda x: x.sum(-1),
+        "mean": lambda x: x.mean(-1),
+        "max": lambda x: x.max(-1),
+        "absmax": lambda x: np.take_along_axis(
+            x, np.abs(np.nan_to_num(x)).argmax(-1)[..., None], -1
+        )[..., 0],
+    }
+    np.testing.assert_allclose(
+        causal[0].reduce(reduction), by_definition[reduction](raw), rtol=1e-5, atol=1e-12
+    )
+
+
+def test_a_reduction_that_needs_dropped_features_says_so(
+    translated: FeatureAttributionOutput,
+) -> None:
+    np.testing.assert_allclose(
+        translated[0].reduce("mean"), translated[0].reduce("sum") / 32, rtol=1e-6
+    )
+    with pytest.raises(ValueError, match=r"reduction: 'absmax' needs .* granular=True"):
+        translated[0].reduce("absmax")
+    with pytest.raises(ValueError, match=r"reduction: 'median' is not known"):
+        translated[0].reduce("median")
+    with pytest.raises(ValueError, match=r"raw_scores: .* granular=True"):
+        _ = translated[0].raw_scores
+
+
+def test_shares_of_a_step_sum_to_one_and_survive_zeros(causal: FeatureAttributionOutput) -> None:
+    shares = share_of_step(causal[0].scores)
+    np.testing.assert_allclose(np.abs(shares).sum("input"), 1.0, rtol=1e-6)
+    assert (share_of_step(causal[0].scores * 0).fillna(0) == 0).all()
+
+
+def test_scores_dicts_hold_the_norm_as_shares(translated: FeatureAttributionOutput) -> None:
+    for sequence, named in zip(translated, translated.get_scores_dicts(), strict=True):
+        assert set(named) == {"source_attributions", "target_attributions", "step_scores"}
+        norms = sequence.reduce("norm").to_numpy()
+        expected = norms / norms.sum(0)
+        for column, step in enumerate(sequence.steps):
+            row = named["source_attributions"][step.position, step.piece]
+            assert list(row) == [(t.position, t.piece) for t in sequence.inputs]
+            np.testing.assert_allclose(list(row.values()), expected[:, column], rtol=1e-6)
+            assert named["target_attributions"][step.position, step.piece] == {}
+            assert named["step_scores"][step.position, step.piece] == pytest.approx(
+                {"probability": float(sequence.step_scores["probability"][column])}
+            )
+
+
+def test_scores_dicts_without_aggregation_hold_the_scores(causal: FeatureAttributionOutput) -> None:
+    (named,) = causal.get_scores_dicts(do_aggregation=False)
+    first = causal[0].steps[0]
+    row = named["target_attributions"][first.position, first.piece]
+    np.testing.assert_allclose(list(row.values()), causal[0].scores.to_numpy()[:3, 0])
+
+
+def test_the_table_has_a_row_for_each_input_of_each_step(
+    causal: FeatureAttributionOutput, translated: FeatureAttributionOutput
+) -> None:
+    frame = causal.to_dataframe()
+    scores = causal[0].scores.to_numpy()
+    assert len(frame) == np.count_nonzero(~np.isnan(scores)) == 12
+    for row in frame.itertuples():
+        column = row.step_position - causal[0].attr_pos_start
+        assert row.score == pytest.approx(scores[row.input_position, column])
+    for _, step in frame.groupby("step_position"):
+        assert step["share"].abs().sum() == pytest.approx(1, rel=1e-5)
+        ranked = step.sort_values("rank")
+        assert ranked["rank"].tolist() == list(range(1, len(step) + 1))
+        assert ranked["score"].abs().is_monotonic_decreasing
+    both = translated.to_dataframe()
+    assert both["sequence"].unique().tolist() == [0, 1]
+    assert "probability" in both
+
+
+def test_outputs_index_and_slice_by_sequence(translated: FeatureAttributionOutput) -> None:
+    assert len(translated) == 2
+    assert [token.text for token in translated[1].source] == ["good"]
+    assert list(translated[1:]) == [translated[1]]
+    assert translated[:1].info is translated.info
