@@ -1,0 +1,5 @@
+/** A style sheet, imported as its text by the build. */
+declare module "*.css" {
+  const text: string;
+  export default text;
+}
