@@ -4,15 +4,23 @@ from inseq_widget.attribution import AttributionInterrupted, AttributionModel, l
 from inseq_widget.methods import list_methods as list_feature_attribution_methods
 from inseq_widget.models.demo import DemoModel, demo_models
 from inseq_widget.results import FeatureAttributionOutput, FeatureAttributionSequenceOutput
+from inseq_widget.results.alternatives import AlternativeToken, StepAlternatives
 from inseq_widget.scores import list_step_functions
+from inseq_widget.widget import AttributionWidget, Link, Selection, link
 
 __all__ = [
+    "AlternativeToken",
     "AttributionInterrupted",
     "AttributionModel",
+    "AttributionWidget",
     "DemoModel",
     "FeatureAttributionOutput",
     "FeatureAttributionSequenceOutput",
+    "Link",
+    "Selection",
+    "StepAlternatives",
     "demo_models",
+    "link",
     "list_feature_attribution_methods",
     "list_step_functions",
     "load_model",

@@ -155,7 +155,7 @@ class SimplerSimpleRecurrentUnit(nn.Module):
         return torch.relu(states)
 
     def _last(self, cache: EncoderDecoderCache | None) -> Tensor | None:
-        if cache is None or cache.get_seq_length() == 0:
+        if cache is None or cache.self_attention_cache.get_seq_length(self.layer_idx) == 0:
             return None
         memories, _ = _cached(cache.self_attention_cache, self.layer_idx)
         return memories[:, 0, -1]
