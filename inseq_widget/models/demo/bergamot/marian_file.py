@@ -7,6 +7,7 @@ signed 32-bit, the length of a padding and that padding, and the data of each te
 
 from __future__ import annotations
 
+import math
 import struct
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def read_marian_file(path: Path) -> dict[str, np.ndarray]:
     Raises
     ------
     ValueError
-        When the file is not a Marian model of version 1, or ends too early.
+        When the file is not a Marian model of version 1, ends too early, goes on after its last
+        tensor, or holds a tensor whose size, multiplier or values are impossible.
     """
     content = _Reader(path)
     version, count = content.unpack("<2Q")
@@ -45,30 +47,38 @@ def read_marian_file(path: Path) -> dict[str, np.ndarray]:
         raise content.error(f"announces {count} tensors")
     records = [content.unpack("<4Q") for _ in range(count)]
     names = [content.take(record[0]).rstrip(b"\0").decode("utf-8", "replace") for record in records]
-    shapes = [content.unpack(f"<{record[2]}i") for record in records]
+    shapes = [content.shape(record[2]) for record in records]
     content.take(*content.unpack("<Q"))
     tensors: dict[str, np.ndarray] = {}
     for name, shape, (_, kind, _, size) in zip(names, shapes, records, strict=True):
         data = content.take(size)
         if name.startswith("special:") or name.endswith("_QuantMultA"):
             continue  # the training configuration, and numbers for integer kernels
+        if name in tensors:
+            raise content.error(f"holds {name} twice")
         tensors[name] = _tensor(content, name, kind, shape, data)
+    if content.remaining:
+        raise content.error(f"goes on for {content.remaining} bytes after its last tensor")
     return tensors
 
 
 def _tensor(
     content: _Reader, name: str, kind: int, shape: tuple[int, ...], data: bytes
 ) -> np.ndarray:
-    size = int(np.prod(shape))
-    if kind == _FLOAT32:
-        if len(data) < 4 * size:
-            raise content.error(f"has {len(data)} bytes for {name} of shape {shape}")
-        return np.frombuffer(data, "<f4", size).reshape(shape)
-    if kind != _INT8:
+    if kind not in (_FLOAT32, _INT8):
         raise content.error(f"has the unknown type {kind:#x} for {name}")
-    if len(data) < size + 4 or len(data) > size + _INT8_TRAILER:
+    size = math.prod(shape)
+    expected = 4 * size if kind == _FLOAT32 else size + _INT8_TRAILER
+    if len(shape) != 2 or min(shape) < 1 or len(data) != expected:
         raise content.error(f"has {len(data)} bytes for {name} of shape {shape}")
+    if kind == _FLOAT32:
+        vector = np.frombuffer(data, "<f4", size).reshape(shape)
+        if not np.isfinite(vector).all():
+            raise content.error(f"holds values in {name} that are not finite")
+        return vector
     (multiplier,) = struct.unpack_from("<f", data, size)
+    if not (math.isfinite(multiplier) and multiplier > 0):
+        raise content.error(f"has the multiplier {multiplier} for {name}")
     values = np.frombuffer(data, np.int8, size).astype(np.float32) / np.float32(multiplier)
     if name == _EMBEDDING:
         return values.reshape(shape)
@@ -98,6 +108,12 @@ class _Reader:
 
     def unpack(self, form: str) -> tuple[int, ...]:
         return struct.unpack(form, self.take(struct.calcsize(form)))
+
+    def shape(self, dimensions: int) -> tuple[int, ...]:
+        # Compared before a format is made of it: struct refuses a huge one in words of its own.
+        if 4 * dimensions > self.remaining:
+            raise self.error(f"announces a tensor of {dimensions} dimensions")
+        return self.unpack(f"<{dimensions}i")
 
     def error(self, what: str) -> ValueError:
         return ValueError(

@@ -70,10 +70,13 @@ class BergamotAttention(nn.Module):
 
     is_causal = False
 
-    def __init__(self, config: BergamotConfig, layer_idx: int) -> None:
+    def __init__(
+        self, config: BergamotConfig, layer_idx: int, *, is_cross_attention: bool = False
+    ) -> None:
         super().__init__()
         self.config = config
         self.layer_idx = layer_idx
+        self.is_cross_attention = is_cross_attention
         self.head_dim = config.d_model // config.num_attention_heads
         self.num_key_value_groups = 1
         self.scaling = self.head_dim**-0.5
@@ -202,7 +205,7 @@ class BergamotDecoderLayer(nn.Module):
         super().__init__()
         self.rnn = SimplerSimpleRecurrentUnit(config, layer_idx)
         self.rnn_layer_norm = nn.LayerNorm(config.d_model, eps=_NORM_EPSILON)
-        self.encoder_attn = BergamotAttention(config, layer_idx)
+        self.encoder_attn = BergamotAttention(config, layer_idx, is_cross_attention=True)
         self.encoder_attn_layer_norm = nn.LayerNorm(config.d_model, eps=_NORM_EPSILON)
         self.ffn = FeedForward(config)
         self.ffn_layer_norm = nn.LayerNorm(config.d_model, eps=_NORM_EPSILON)
@@ -381,7 +384,8 @@ class BergamotForConditionalGeneration(BergamotPreTrainedModel, GenerationMixin)
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         decoder_input_ids: Tensor | None = None,
-        encoder_outputs: BaseModelOutput | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        encoder_outputs: BaseModelOutput | tuple[Tensor, ...] | None = None,
         past_key_values: EncoderDecoderCache | None = None,
         inputs_embeds: Tensor | None = None,
         decoder_inputs_embeds: Tensor | None = None,
@@ -397,7 +401,9 @@ class BergamotForConditionalGeneration(BergamotPreTrainedModel, GenerationMixin)
             1 at tokens, 0 at padding.
         decoder_input_ids : torch.Tensor of int, (batch, target)
             They begin with ``decoder_start_token_id``.
-        encoder_outputs : BaseModelOutput, optional
+        decoder_attention_mask : torch.Tensor of int, (batch, target), optional
+            Padding has to be on the right, where the recurrence never looks.
+        encoder_outputs : BaseModelOutput or tuple of torch.Tensor, optional
             In place of the source, when it is encoded already.
         past_key_values : EncoderDecoderCache, optional
             The decoder's memory of the inputs before these.
@@ -409,15 +415,32 @@ class BergamotForConditionalGeneration(BergamotPreTrainedModel, GenerationMixin)
         -------
         Seq2SeqLMOutput
             ``logits`` of shape (batch, target, vocabulary).
+
+        Raises
+        ------
+        ValueError
+            Without decoder inputs, or when they are padded on the left.
         """
-        kwargs.pop("decoder_attention_mask", None)  # padding on the right is never looked at
-        if encoder_outputs is None:
-            encoder_outputs = self.encoder(
+        if decoder_input_ids is None and decoder_inputs_embeds is None:
+            raise ValueError(
+                "decoder_input_ids: none given; pass them (they begin with "
+                f"{self.config.decoder_start_token_id}) or decoder_inputs_embeds."
+            )
+        mask = decoder_attention_mask
+        if mask is not None and bool((mask[:, 1:] > mask[:, :-1]).any()):
+            raise ValueError(
+                "decoder_attention_mask: padding on the left would enter the recurrent memory; "
+                "pad the target on the right."
+            )
+        if isinstance(encoder_outputs, tuple):
+            encoded = BaseModelOutput(last_hidden_state=encoder_outputs[0])
+        else:
+            encoded = encoder_outputs or self.encoder(
                 input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds, **kwargs
             )
         decoded = self.decoder(
             decoder_input_ids,
-            encoder_hidden_states=encoder_outputs.last_hidden_state,
+            encoder_hidden_states=encoded.last_hidden_state,
             encoder_attention_mask=attention_mask,
             past_key_values=past_key_values,
             inputs_embeds=decoder_inputs_embeds,
@@ -429,7 +452,7 @@ class BergamotForConditionalGeneration(BergamotPreTrainedModel, GenerationMixin)
             past_key_values=decoded.past_key_values,
             decoder_hidden_states=decoded.hidden_states,
             cross_attentions=decoded.cross_attentions,
-            encoder_last_hidden_state=encoder_outputs.last_hidden_state,
-            encoder_hidden_states=encoder_outputs.hidden_states,
-            encoder_attentions=encoder_outputs.attentions,
+            encoder_last_hidden_state=encoded.last_hidden_state,
+            encoder_hidden_states=encoded.hidden_states,
+            encoder_attentions=encoded.attentions,
         )
