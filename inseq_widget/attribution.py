@@ -7,13 +7,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
+from weakref import WeakKeyDictionary
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from inseq_widget.methods import AttributionMethod, Job, list_methods, make_method
 from inseq_widget.methods.assembly import labelled_scores
-from inseq_widget.models import Example, Messages, Trace, TraceableModel, load
+from inseq_widget.models import Example, TextInput, Trace, TraceableModel, load
 from inseq_widget.models.chat import is_messages
 from inseq_widget.models.text import tokens_of_ids
 from inseq_widget.progress import Advance, progress_bar
@@ -24,9 +26,14 @@ from inseq_widget.results import (
     Token,
 )
 from inseq_widget.results.alternatives import AlternativeToken, StepAlternatives
-from inseq_widget.scores import StepFunction, StepFunctionArgs, resolve_step_function
+from inseq_widget.scores import (
+    StepFunction,
+    StepFunctionArgs,
+    list_step_functions,
+    resolve_step_function,
+)
 
-TextInput = str | Messages
+_LOCKS: WeakKeyDictionary[PreTrainedModel, threading.RLock] = WeakKeyDictionary()
 
 
 class AttributionInterrupted(KeyboardInterrupt):
@@ -74,7 +81,8 @@ class AttributionModel:
         self._method_kwargs = method_kwargs
         self.attribution_method = attribution_method
         self.attributed_fn: str | StepFunction = "probability"
-        self.lock = threading.RLock()
+        # One for each transformers model, however often it is wrapped.
+        self.lock = _LOCKS.setdefault(traceable.model, threading.RLock())
 
     @property
     def model(self) -> PreTrainedModel:
@@ -142,7 +150,8 @@ class AttributionModel:
             :class:`~inseq_widget.scores.StepFunctionArgs`.
         batch_size : int, optional
             How many texts go through the model together; by default as many as have at most
-            4,096 tokens in all, padding included.
+            4,096 tokens in all, padding included. Only prompts of equal length are generated
+            together.
         generation_args : mapping, optional
             Keywords of ``generate``, such as ``max_new_tokens``.
         granular : bool, default False
@@ -170,6 +179,13 @@ class AttributionModel:
         fn_name, fn = resolve_step_function(attributed_fn or self.attributed_fn)
         reported = _step_functions(step_scores)
         _check_count("batch_size", batch_size)
+        _check_position("attr_pos_start", attr_pos_start)
+        _check_position("attr_pos_end", attr_pos_end)
+        if generation_args is not None and not isinstance(generation_args, Mapping):
+            raise TypeError(
+                f"generation_args: a {type(generation_args).__name__} given; "
+                "pass a dict such as {'max_new_tokens': 20}."
+            )
         if targets is not None and generation_args:
             raise ValueError(
                 f"generation_args: {sorted(generation_args)} have no effect on forced targets; "
@@ -178,7 +194,12 @@ class AttributionModel:
         start_time = time.monotonic()
         window = (attr_pos_start, attr_pos_end)
         with self.lock:
-            examples = self._traceable.examples(inputs, targets, generation_args or {}, window)
+            try:
+                examples = self._traceable.examples(
+                    inputs, targets, generation_args or {}, window, batch_size
+                )
+            except KeyboardInterrupt:
+                raise AttributionInterrupted(None) from None
             info = Info(
                 model_name=self.model_name,
                 model_class=type(self.model).__name__,
@@ -233,7 +254,7 @@ class AttributionModel:
         """
         with self.lock:
             examples = self._traceable.examples(
-                _inputs(input_texts), None, generation_args or {}, (None, None)
+                _inputs(input_texts), None, generation_args or {}, (None, None), None
             )
         return [_joined(example.target[example.n_given :]) for example in examples]
 
@@ -270,7 +291,9 @@ class AttributionModel:
         example = Example(source, tuple(sequence.target), start, start, start + 1)
         with self.lock:
             trace = self._traceable.trace([example])
-        probabilities = torch.softmax(trace.logits[0, 0].float(), dim=-1)
+        logits = trace.logits[0, 0]
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        probabilities = torch.softmax(logits.to(wide), dim=-1)
         values, ids = probabilities.topk(min(k, len(probabilities)))
         before = [token.id for token in sequence.target[:start]]
 
@@ -311,7 +334,7 @@ class AttributionModel:
         )
         logits = trace.logits.detach()
         values = {
-            name: fn(StepFunctionArgs(logits, trace.step_ids)).float().cpu()
+            name: _reported(name, fn, StepFunctionArgs(logits, trace.step_ids))
             for name, fn in reported.items()
         }
         scores = method.attribute(job_of(trace))
@@ -416,9 +439,15 @@ _BATCH_TOKENS = 4096
 
 
 def _inputs(given: TextInput | Sequence[TextInput]) -> list[TextInput]:
-    inputs: list[TextInput] = (
-        [given] if isinstance(given, str) or is_messages(given) else list(given)  # type: ignore
-    )
+    if isinstance(given, str) or is_messages(given):
+        inputs = [cast("TextInput", given)]
+    elif isinstance(given, Sequence) and not isinstance(given, bytes):
+        inputs = [cast("TextInput", text) for text in given]
+    else:
+        raise TypeError(
+            f"input_texts: a {type(given).__name__} given; pass a str, a list of str, "
+            "or messages as a list of {'role': ..., 'content': ...}."
+        )
     if not inputs:
         raise ValueError("input_texts: an empty list was given; pass at least one text.")
     for number, text in enumerate(inputs):
@@ -438,6 +467,10 @@ def _inputs(given: TextInput | Sequence[TextInput]) -> list[TextInput]:
 def _targets(given: str | Sequence[str] | None, inputs: Sequence[TextInput]) -> list[str] | None:
     if given is None:
         return None
+    if not isinstance(given, Sequence):
+        raise TypeError(
+            f"generated_texts: a {type(given).__name__} given; pass a str or a list of str."
+        )
     targets = [given] if isinstance(given, str) else list(given)
     if len(targets) != len(inputs):
         raise ValueError(
@@ -457,6 +490,11 @@ def _targets(given: str | Sequence[str] | None, inputs: Sequence[TextInput]) -> 
 
 
 def _step_functions(given: str | Sequence[str]) -> dict[str, StepFunction]:
+    if not isinstance(given, Sequence):
+        raise TypeError(
+            f"step_scores: {given!r} given; pass a name or a list of names: "
+            f"{', '.join(list_step_functions())}."
+        )
     names = [given] if isinstance(given, str) else list(given)
     return dict(resolve_step_function(name) for name in ["probability", *names])
 
@@ -464,6 +502,21 @@ def _step_functions(given: str | Sequence[str]) -> dict[str, StepFunction]:
 def _check_count(argument: str, value: int | None) -> None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise ValueError(f"{argument}: {value!r} given; it must be an integer of at least 1.")
+
+
+def _check_position(argument: str, value: int | None) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise TypeError(f"{argument}: {value!r} given; it must be an integer.")
+
+
+def _reported(name: str, fn: StepFunction, args: StepFunctionArgs) -> torch.Tensor:
+    values = fn(args)
+    if values.shape != args.target_ids.shape:
+        raise ValueError(
+            f"step_scores: {name} gave the shape {tuple(values.shape)} for "
+            f"{tuple(args.target_ids.shape)} (batch, step) tokens."
+        )
+    return values.to(torch.promote_types(values.dtype, torch.float32)).cpu()
 
 
 def _joined(tokens: Sequence[Token]) -> str:

@@ -9,6 +9,7 @@ from transformers import (
     BartConfig,
     BertConfig,
     BertForMaskedLM,
+    FalconConfig,
     GPT2Config,
     LlamaConfig,
     PreTrainedModel,
@@ -48,6 +49,22 @@ def tiny_gpt2() -> PreTrainedModel:
         pad_token_id=2,
     )
     return AutoModelForCausalLM.from_config(config).eval()
+
+
+def tiny_falcon(**options: str) -> PreTrainedModel:
+    """Make a model whose attention does not go through transformers' attention interface."""
+    torch.manual_seed(0)
+    config = FalconConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        alibi=False,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=2,
+    )
+    return AutoModelForCausalLM.from_config(config, **options).eval()
 
 
 def tiny_t5() -> PreTrainedModel:

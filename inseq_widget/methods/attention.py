@@ -8,7 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from inseq_widget.methods.base import AttributionMethod, BatchScores, Job, Stack, register
+from inseq_widget.methods.base import AttributionMethod, BatchScores, Job, register
+from inseq_widget.models import Stack
 
 
 @register

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, TypeVar
 
 from torch import Tensor
 
-from inseq_widget.models import Trace, TraceableModel
+from inseq_widget.models import Stack, Trace, TraceableModel
+from inseq_widget.progress import Advance
 from inseq_widget.registry import Registry
 from inseq_widget.scores import StepFunction
-
-Stack = Literal["source", "target"]
-Advance = Callable[[float], None]
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,10 @@ from inseq_widget.methods.base import (
     AttributionMethod,
     BatchScores,
     Job,
-    Stack,
     register,
 )
 from inseq_widget.methods.chunking import ChunkSizer
-from inseq_widget.models import Trace
+from inseq_widget.models import Stack, Trace
 from inseq_widget.scores import StepFunctionArgs
 
 
@@ -44,7 +43,7 @@ class GradientMethod(AttributionMethod):
     def attribute(self, job: Job) -> BatchScores:
         """See :meth:`AttributionMethod.attribute`."""
         trace = job.trace
-        starts = head_gradients(trace, job)
+        starts, scale = head_gradients(trace, job)
         n_batch, n_steps = trace.step_ids.shape
         dtype = torch.promote_types(starts.dtype, torch.float32)
         features = trace.embeddings["target"].shape[-1]
@@ -58,7 +57,8 @@ class GradientMethod(AttributionMethod):
                 by_stack[stack] = torch.zeros(shape, dtype=dtype)
         for steps, gradients, reached in backward_rows(job, starts):
             for stack, gradient in gradients.items():
-                scores = self.score(gradient, reached.embeddings[stack].detach()).to(dtype)
+                wide = gradient.to(dtype) * scale[:, steps].movedim(1, 0)[..., None]
+                scores = self.score(wide, reached.embeddings[stack].detach().to(dtype))
                 width = scores.shape[2]
                 for name, by_stack in kept.items():
                     reduced = _REDUCED[name](scores) if name in _REDUCED else scores
@@ -119,7 +119,7 @@ class InputXGradient(GradientMethod):
         return gradient * embedding
 
 
-def head_gradients(trace: Trace, job: Job) -> Tensor:
+def head_gradients(trace: Trace, job: Job) -> tuple[Tensor, Tensor]:
     """Differentiate the attributed function of every step by its own last hidden state.
 
     A step's function depends on its own row alone, so one backward pass over their sum gives
@@ -132,17 +132,23 @@ def head_gradients(trace: Trace, job: Job) -> Tensor:
 
     Returns
     -------
-    torch.Tensor, (batch, step, feature)
+    starts : torch.Tensor, (batch, step, feature)
+        The gradients divided by ``scale``.
+    scale : torch.Tensor, (batch, step, 1)
+        1, but for a model in half precision.
 
     Raises
     ------
     ValueError
         When the attributed function does not give one number a step, or breaks the graph.
     """
-    values = job.attributed_fn(StepFunctionArgs(trace.logits, trace.step_ids))
-    if values.shape != trace.step_ids.shape:
+    wide = torch.promote_types(trace.logits.dtype, torch.float32)
+    logits = trace.logits.detach().to(wide).requires_grad_()
+    values = job.attributed_fn(StepFunctionArgs(logits, trace.step_ids))
+    if not isinstance(values, Tensor) or values.shape != trace.step_ids.shape:
+        gave = f"the shape {tuple(values.shape)}" if isinstance(values, Tensor) else repr(values)
         raise ValueError(
-            f"attributed_fn: gave the shape {tuple(values.shape)}, "
+            f"attributed_fn: gave {gave}, "
             f"but there are {tuple(trace.step_ids.shape)} (batch, step) values to explain."
         )
     if not values.requires_grad:
@@ -151,8 +157,18 @@ def head_gradients(trace: Trace, job: Job) -> Tensor:
             "use torch operations, without detach, item or argmax."
         )
     total = torch.where(trace.step_mask, values, torch.zeros_like(values)).sum()
-    (gradient,) = torch.autograd.grad(total, trace.leaf)
-    return gradient
+    (at_logits,) = torch.autograd.grad(total, logits)
+    if trace.logits.dtype == wide:
+        scale = at_logits.new_ones(*values.shape, 1)
+    else:
+        # The gradient of a rare token is too small for half precision on its way back.
+        scale = at_logits.abs().amax(-1, keepdim=True)
+        scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    scaled = (at_logits / scale).to(trace.logits.dtype)
+    if trace.logits is trace.leaf:
+        return scaled, scale
+    (starts,) = torch.autograd.grad(trace.logits, trace.leaf, scaled)
+    return starts, scale
 
 
 def backward_rows(job: Job, starts: Tensor) -> Iterator[tuple[slice, dict[Stack, Tensor], Trace]]:

@@ -2,6 +2,6 @@
 
 from inseq_widget.models.example import Example
 from inseq_widget.models.loading import load
-from inseq_widget.models.traceable import Messages, Trace, TraceableModel
+from inseq_widget.models.traceable import Messages, Stack, TextInput, Trace, TraceableModel
 
-__all__ = ["Example", "Messages", "Trace", "TraceableModel", "load"]
+__all__ = ["Example", "Messages", "Stack", "TextInput", "Trace", "TraceableModel", "load"]

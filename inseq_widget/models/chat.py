@@ -43,6 +43,11 @@ def as_text(tokenizer: PreTrainedTokenizerBase, given: str | Sequence[Mapping[st
                 f"input_texts: message {number} has the keys {sorted(message)}; "
                 "each message needs 'role' and 'content'."
             )
+        if not all(isinstance(message[key], str) for key in ("role", "content")):
+            raise ValueError(
+                f"input_texts: message {number} is {dict(message)!r}; "
+                "'role' and 'content' must be texts."
+            )
     if not tokenizer.chat_template:
         raise ValueError(
             f"input_texts: {type(tokenizer).__name__} has no chat template for messages; "

@@ -31,6 +31,7 @@ class DecoderOnlyModel(TraceableModel):
         generated_texts: Sequence[str] | None,
         generation_args: Mapping[str, object],
         window: tuple[int | None, int | None],
+        batch_size: int | None,
     ) -> list[Example]:
         """See :meth:`TraceableModel.examples`; a forced target begins with its prompt.
 
@@ -41,7 +42,7 @@ class DecoderOnlyModel(TraceableModel):
         ready = [is_messages(given) for given in inputs]
         if generated_texts is None:
             rows = [self._ids(text, done) for text, done in zip(prompts, ready, strict=True)]
-            written = generated_ids(self, rows, generation_args)
+            written = generated_ids(self, rows, generation_args, batch_size)
             pairs = [(len(row), [*row, *more]) for row, more in zip(rows, written, strict=True)]
         else:
             pairs = [
@@ -68,8 +69,11 @@ class DecoderOnlyModel(TraceableModel):
         if not ids:
             raise ValueError(f"input_texts: the tokenizer makes no token of {text!r}.")
         eos = self.tokenizer.eos_token_id
-        # Some tokenizers end every text; a prompt that has ended leaves nothing to continue.
-        return ids[:-1] if not ready and len(ids) > 1 and ids[-1] == eos else ids
+        if not ready and len(ids) > 1 and ids[-1] == eos:
+            plain: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+            # Some tokenizers end every text; what the user has not ended goes on.
+            return ids if plain[-1:] == [eos] else ids[:-1]
+        return ids
 
     def _forced(self, prompt: str, text: str, ready: bool) -> tuple[int, list[int]]:
         if not text.startswith(prompt):
@@ -82,14 +86,23 @@ class DecoderOnlyModel(TraceableModel):
                 f"generated_texts: {text!r} is the prompt alone; add the continuation to explain."
             )
         ids = self._ids(text, ready)
-        if self.tokenizer.is_fast:
-            encoded = self.tokenizer(
-                text, add_special_tokens=not ready, return_offsets_mapping=True
+        n_prompt = self._n_prompt(prompt, text, ids, ready)
+        if not 0 < n_prompt < len(ids):
+            raise ValueError(
+                f"generated_texts: the tokens of {text!r} leave "
+                f"{'nothing before' if n_prompt == 0 else 'nothing after'} the prompt {prompt!r}; "
+                "a token needs another one before it to be explained."
             )
-            spans = encoded["offset_mapping"][: len(ids)]
-            # The first token that reaches beyond the prompt is the first generated one.
-            return next(n for n, (_, end) in enumerate(spans) if end > len(prompt)), ids
-        return min(len(self._ids(prompt, ready)), len(ids) - 1), ids
+        return n_prompt, ids
+
+    def _n_prompt(self, prompt: str, text: str, ids: list[int], ready: bool) -> int:
+        """Count the tokens of ``text`` that end within its prompt."""
+        if not self.tokenizer.is_fast:
+            return min(len(self._ids(prompt, ready)), len(ids) - 1)
+        encoded = self.tokenizer(text, add_special_tokens=not ready, return_offsets_mapping=True)
+        spans = encoded["offset_mapping"][: len(ids)]
+        # The first token that reaches beyond the prompt is the first generated one.
+        return next((n for n, (_, end) in enumerate(spans) if end > len(prompt)), len(ids))
 
     def _embedding_modules(self) -> list[tuple[Stack, nn.Module]]:
         return [("target", self.model.get_input_embeddings())]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from torch import nn
+from transformers import PreTrainedModel
 
 from inseq_widget.models.chat import is_messages
 from inseq_widget.models.example import Example, explained_range
@@ -30,17 +31,22 @@ class EncoderDecoderModel(TraceableModel):
         generated_texts: Sequence[str] | None,
         generation_args: Mapping[str, object],
         window: tuple[int | None, int | None],
+        batch_size: int | None,
     ) -> list[Example]:
         """See :meth:`TraceableModel.examples`."""
         texts = [self._text(given) for given in inputs]
         sources: list[list[int]] = [self.tokenizer(text)["input_ids"] for text in texts]
         if generated_texts is None:
-            targets = generated_ids(self, sources, generation_args)
+            targets = generated_ids(self, sources, generation_args, batch_size)
         else:
             start = self.start_id
             targets = []
             for text in generated_texts:
                 ids: list[int] = self.tokenizer(text_target=text)["input_ids"]
+                if all(token_id in self.tokenizer.all_special_ids for token_id in ids):
+                    raise ValueError(
+                        f"generated_texts: the tokenizer makes no token of {text!r} to explain."
+                    )
                 targets.append(ids if ids[:1] == [start] else [start, *ids])
         return [
             self._example(source, target, window, text)
@@ -81,8 +87,8 @@ class EncoderDecoderModel(TraceableModel):
 
     def _embedding_modules(self) -> list[tuple[Stack, nn.Module]]:
         return [
-            ("source", self.model.get_encoder().get_input_embeddings()),
-            ("target", self.model.get_decoder().get_input_embeddings()),
+            ("source", _embedding_of(self.model.get_encoder())),
+            ("target", _embedding_of(self.model.get_decoder())),
         ]
 
     def _batch(self, examples: Sequence[Example], n_steps: int, *, distinct: bool) -> Batch:
@@ -110,3 +116,15 @@ class EncoderDecoderModel(TraceableModel):
             n_source=n_source,
             n_target=n_target,
         )
+
+
+def _embedding_of(stack: nn.Module) -> nn.Module:
+    """Find the embedding module of an encoder or decoder, which some hold without an accessor."""
+    if isinstance(stack, PreTrainedModel):
+        return stack.get_input_embeddings()
+    embedding = getattr(stack, "embed_tokens", None)
+    if not isinstance(embedding, nn.Module):
+        raise NotImplementedError(
+            f"model: {type(stack).__name__} has no embedding of tokens that could be attributed."
+        )
+    return embedding

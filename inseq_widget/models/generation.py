@@ -2,37 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.generation.utils import GenerateDecoderOnlyOutput
 
+from inseq_widget.models.faults import NOT_NUMBERS
 from inseq_widget.models.state import left_untouched
 
 if TYPE_CHECKING:
     from inseq_widget.models.traceable import TraceableModel
 
 # Keywords that would change what comes back, and with it what is explained.
-_RESERVED = ("input_ids", "inputs", "inputs_embeds", "attention_mask", "streamer")
+_RESERVED = (
+    "input_ids",
+    "inputs",
+    "inputs_embeds",
+    "attention_mask",
+    "decoder_input_ids",
+    "decoder_inputs_embeds",
+    "encoder_outputs",
+    "past_key_values",
+    "streamer",
+)
+# Texts of equal length with up to this many tokens in all are generated together.
+_BATCH_TOKENS = 4096
+
+
+class _RefuseNaN(LogitsProcessor):
+    """Ends a generation whose logits are not numbers, in place of writing whatever comes."""
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        if torch.isnan(scores).any():
+            raise ValueError(NOT_NUMBERS.format(where="the next generated token"))
+        return scores
 
 
 def generated_ids(
     traceable: TraceableModel,
     rows: Sequence[Sequence[int]],
     generation_args: Mapping[str, object],
+    batch_size: int | None = None,
 ) -> list[list[int]]:
     """Let the model write.
+
+    Only texts of equal length are generated together: nothing is padded, so that each gets what
+    it gets alone, whatever the keywords say about lengths.
 
     Parameters
     ----------
     traceable : TraceableModel
     rows : sequence of sequence of int, (text, token)
-        Prompts of a decoder-only model, padded on the left, where the text goes on at the right;
-        or sources, padded on the right, where their positions begin at the left.
+        Prompts of a decoder-only model, or sources.
     generation_args : mapping
         Keywords of ``generate``, such as ``max_new_tokens`` or ``num_beams``.
+    batch_size : int, optional
+        How many texts may be generated together.
 
     Returns
     -------
@@ -43,73 +71,113 @@ def generated_ids(
     Raises
     ------
     ValueError
-        For keywords that cannot be combined with attribution, or an empty generation.
+        For keywords that cannot be combined with attribution, an empty generation, or logits
+        that are not numbers.
     """
-    _check(generation_args)
-    model, tokenizer = traceable.model, traceable.tokenizer
-    generation_config = model.generation_config
-    end_ids = _as_list(generation_args.get("eos_token_id", generation_config.eos_token_id))
-    if not end_ids and tokenizer.eos_token_id is not None:
-        end_ids = [tokenizer.eos_token_id]
-    padding_id = generation_config.pad_token_id
-    if padding_id is None:
-        padding_id = tokenizer.pad_token_id
-    if padding_id is None:
-        padding_id = end_ids[0] if end_ids else 0
-    decoder_only = traceable.architecture == "decoder_only"
-    width = max(len(row) for row in rows)
-    ids = torch.full((len(rows), width), padding_id, dtype=torch.long)
-    mask = torch.zeros_like(ids)
+    config = _check(generation_args) or traceable.model.generation_config
+    end_ids, padding_id = _end_and_padding(traceable, generation_args, config)
+    keywords = {**generation_args, "pad_token_id": padding_id}
+    given = generation_args.get("logits_processor") or []
+    assert isinstance(given, list), "logits_processor: a list of processors"
+    keywords["logits_processor"] = LogitsProcessorList([*given, _RefuseNaN()])
+    generate = cast(
+        "Callable[..., Tensor | GenerateDecoderOnlyOutput]",
+        traceable.model.generate,
+    )
+    results: dict[int, list[int]] = {}
+    with left_untouched(traceable.model), torch.no_grad():
+        for batch in _equally_long(rows, batch_size):
+            ids = torch.tensor([rows[number] for number in batch], device=traceable.device)
+            written = generate(input_ids=ids, attention_mask=torch.ones_like(ids), **keywords)
+            sequences = written if isinstance(written, Tensor) else written.sequences
+            n_before = ids.shape[1] if traceable.architecture == "decoder_only" else 1
+            for number, sequence in zip(batch, sequences.tolist(), strict=True):
+                new = _up_to_end(sequence[n_before:], end_ids, padding_id)
+                _check_something(traceable, new, number, rows[number])
+                start = [] if traceable.architecture == "decoder_only" else sequence[:1]
+                results[number] = [*start, *new]
+    return [results[number] for number in range(len(rows))]
+
+
+def _equally_long(rows: Sequence[Sequence[int]], batch_size: int | None) -> Iterator[list[int]]:
+    by_length: dict[int, list[int]] = {}
     for number, row in enumerate(rows):
-        place = slice(width - len(row), None) if decoder_only else slice(0, len(row))
-        ids[number, place] = torch.tensor(row)
-        mask[number, place] = 1
-    generate = cast("Callable[..., Tensor | GenerateDecoderOnlyOutput]", model.generate)
-    keywords: dict[str, object] = {"pad_token_id": padding_id, **generation_args}
-    with left_untouched(model), torch.no_grad():
-        written = generate(
-            input_ids=ids.to(traceable.device), attention_mask=mask.to(traceable.device), **keywords
+        by_length.setdefault(len(row), []).append(number)
+    for length, numbers in by_length.items():
+        size = batch_size or max(1, _BATCH_TOKENS // length)
+        for first in range(0, len(numbers), size):
+            yield numbers[first : first + size]
+
+
+def _end_and_padding(
+    traceable: TraceableModel, generation_args: Mapping[str, object], config: GenerationConfig
+) -> tuple[set[int], int]:
+    tokenizer = traceable.tokenizer
+    end_ids = _as_set(generation_args.get("eos_token_id", config.eos_token_id))
+    if not end_ids:
+        end_ids = _as_set(tokenizer.eos_token_id)
+    choices = (
+        generation_args.get("pad_token_id"),
+        config.pad_token_id,
+        tokenizer.pad_token_id,
+        *sorted(end_ids),
+    )
+    return end_ids, next((choice for choice in choices if isinstance(choice, int)), 0)
+
+
+def _check_something(
+    traceable: TraceableModel, new: list[int], number: int, row: Sequence[int]
+) -> None:
+    special = set(traceable.tokenizer.all_special_ids)
+    if all(token_id in special for token_id in new):
+        raise ValueError(
+            f"generation_args: the model generated nothing for text {number} "
+            f"({traceable.tokenizer.decode(list(row))!r}); try min_new_tokens, a larger "
+            "max_new_tokens, or give the target with generated_texts."
         )
-    sequences = written if isinstance(written, Tensor) else written.sequences
-    n_before = width if decoder_only else 1
-    special = set(tokenizer.all_special_ids)
-    results = []
-    for number, sequence in enumerate(sequences.tolist()):
-        new = _up_to_end(sequence[n_before:], set(end_ids))
-        if all(token_id in special for token_id in new):
-            raise ValueError(
-                f"generation_args: the model generated nothing for text {number} "
-                f"({tokenizer.decode(list(rows[number]))!r}); try min_new_tokens, a larger "
-                "max_new_tokens, or give the target with generated_texts."
-            )
-        results.append(new if decoder_only else [sequence[0], *new])
-    return results
 
 
-def _check(generation_args: Mapping[str, object]) -> None:
+def _check(generation_args: Mapping[str, object]) -> GenerationConfig | None:
+    """Refuse what cannot be combined with attribution; give the user's configuration."""
     reserved = [name for name in _RESERVED if name in generation_args]
     if reserved:
         raise ValueError(
             f"generation_args: {', '.join(reserved)} cannot be set, the input texts make them."
         )
-    if generation_args.get("num_return_sequences", 1) != 1:
-        raise ValueError(
-            "generation_args: num_return_sequences must be 1; to explain several continuations "
-            "give them with generated_texts."
+    config = generation_args.get("generation_config")
+    if config is not None and not isinstance(config, GenerationConfig):
+        raise TypeError(
+            f"generation_args: generation_config is a {type(config).__name__}; "
+            "pass a transformers.GenerationConfig."
         )
+    returned = generation_args.get(
+        "num_return_sequences", None if config is None else config.num_return_sequences
+    )
+    if returned not in (None, 1):
+        raise ValueError(
+            f"generation_args: num_return_sequences must be 1, {returned} given; to explain "
+            "several continuations give them with generated_texts."
+        )
+    return config
 
 
-def _as_list(value: object) -> list[int]:
+def _as_set(value: object) -> set[int]:
     if value is None:
-        return []
+        return set()
     if isinstance(value, int):
-        return [value]
-    assert isinstance(value, list), f"eos_token_id: {value!r} is neither int nor list"
-    return value
+        return {value}
+    if isinstance(value, Tensor):
+        return set(value.flatten().tolist())
+    if isinstance(value, Iterable):
+        return set(value)
+    raise TypeError(f"generation_args: eos_token_id is {value!r}; pass an id or a list of ids.")
 
 
-def _up_to_end(ids: list[int], end_ids: set[int]) -> list[int]:
+def _up_to_end(ids: list[int], end_ids: set[int], padding_id: int) -> list[int]:
     for position, token_id in enumerate(ids):
         if token_id in end_ids:
             return ids[: position + 1]
+    # A text that was stopped before the others of its batch has been filled up.
+    while ids and ids[-1] == padding_id:
+        ids = ids[:-1]
     return ids

@@ -20,6 +20,7 @@ from transformers import (
 from inseq_widget.models.decoder_only import DecoderOnlyModel
 from inseq_widget.models.demo import PREFIX, load_demo
 from inseq_widget.models.encoder_decoder import EncoderDecoderModel
+from inseq_widget.models.state import left_untouched
 from inseq_widget.models.traceable import TraceableModel
 
 
@@ -59,6 +60,8 @@ def load(
         that is missing or does not fit.
     """
     model_kwargs, tokenizer_kwargs = dict(model_kwargs or {}), dict(tokenizer_kwargs or {})
+    if dtype is not None and not isinstance(dtype, torch.dtype):
+        raise TypeError(f"dtype: {dtype!r} given; pass a torch.dtype such as torch.bfloat16.")
     if isinstance(model, PreTrainedModel):
         if model_kwargs:
             raise ValueError(
@@ -80,6 +83,11 @@ def load(
                 "before, so that your own model is not changed behind your back."
             )
     elif isinstance(model, str) and model.startswith(PREFIX):
+        if model_kwargs or (tokenizer_kwargs and tokenizer is None):
+            raise ValueError(
+                f"model_kwargs, tokenizer_kwargs: {sorted({**model_kwargs, **tokenizer_kwargs})} "
+                "cannot be given for a demo model, which is not loaded by from_pretrained."
+            )
         loaded, fitting = load_demo(model, dtype=dtype or torch.float32)
         if tokenizer is not None:
             fitting = _tokenizer(tokenizer, tokenizer_kwargs)
@@ -94,21 +102,59 @@ def load(
     _check_tokenizer(loaded, fitting)
     _place(loaded, device, given=isinstance(model, PreTrainedModel))
     shape = EncoderDecoderModel if loaded.config.is_encoder_decoder else DecoderOnlyModel
-    return shape(loaded, fitting)
+    traceable = shape(loaded, fitting)
+    _check_causal(traceable)
+    return traceable
+
+
+def _check_causal(traceable: TraceableModel) -> None:
+    """Refuse a model whose outputs depend on later tokens: one pass would not serve all steps."""
+    model = traceable.model
+    ids = torch.tensor([[1, 2, 3]], device=traceable.device)
+    encoder_decoder = model.config.is_encoder_decoder
+    name = "decoder_input_ids" if encoder_decoder else "input_ids"
+    inputs = {"input_ids": ids, name: ids}
+    with left_untouched(model), torch.no_grad():
+        longer = model(**inputs, use_cache=False).logits[0, :2]
+        shorter = model(**{**inputs, name: ids[:, :2]}, use_cache=False).logits[0]
+    half = longer.dtype in (torch.float16, torch.bfloat16)
+    tolerance = _HALF_ROUNDING if half else _ROUNDING
+    largest = longer[longer.isfinite()].abs().max() if longer.isfinite().any() else 1.0
+    if longer.shape == shorter.shape and ((longer - shorter).abs() > tolerance * largest).any():
+        raise ValueError(
+            f"model: {type(model).__name__} is not causal, its output for a token depends on later "
+            "tokens; attribution explains models that generate from left to right (a decoder made "
+            "of an encoder needs is_decoder=True in its configuration)."
+        )
+
+
+# Keywords of from_pretrained that say where the configuration is found, too.
+_OF_CONFIG = (
+    "trust_remote_code",
+    "revision",
+    "code_revision",
+    "cache_dir",
+    "local_files_only",
+    "force_download",
+    "proxies",
+    "token",
+    "subfolder",
+    "gguf_file",
+)
 
 
 def _from_pretrained(
     name: str, dtype: torch.dtype | None, keywords: dict[str, object]
 ) -> PreTrainedModel:
-    of_config = {
-        key: keywords[key]
-        for key in ("trust_remote_code", "revision", "cache_dir", "token", "subfolder")
-        if key in keywords
-    }
+    given = [key for key in ("dtype", "torch_dtype") if key in keywords]
+    if dtype is not None and given:
+        raise ValueError(f"dtype: given twice, also as {given[0]} in model_kwargs.")
+    of_config = {key: keywords[key] for key in _OF_CONFIG if key in keywords}
     config = AutoConfig.from_pretrained(name, **of_config)
     _check_shape(config, name, None)
     shape = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-    keywords.setdefault("dtype", dtype or torch.float32)
+    if not given:
+        keywords["dtype"] = dtype or torch.float32
     model: PreTrainedModel = shape.from_pretrained(name, **keywords)
     model.eval()
     return model
@@ -134,6 +180,10 @@ def _check_shape(config: PreTrainedConfig, name: str, model: PreTrainedModel | N
             "AutoModelForCausalLM and AutoModelForSeq2SeqLM."
         )
 
+
+# How far logits may differ by rounding, of the largest: in single precision, which many models
+# use inside whatever their weights are, and in half precision.
+_ROUNDING, _HALF_ROUNDING = 1e-4, 0.05
 
 _OTHER_HEADS = (
     "ForMaskedLM",

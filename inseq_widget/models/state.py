@@ -22,7 +22,7 @@ def left_untouched(model: PreTrainedModel) -> Iterator[None]:
     """
     training = [module for module in model.modules() if module.training]
     wanting = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    configurations = _configurations(model)
+    configurations = configurations_of(model)
     implementations = [config._attn_implementation_internal for config in configurations]
     try:
         for module in training:
@@ -39,8 +39,17 @@ def left_untouched(model: PreTrainedModel) -> Iterator[None]:
             config._attn_implementation_internal = implementation
 
 
-def _configurations(model: PreTrainedModel) -> list[PreTrainedConfig]:
-    """Collect the configuration of every stack, each once, with their sub-configurations."""
+def configurations_of(model: PreTrainedModel) -> list[PreTrainedConfig]:
+    """Collect the configuration of every stack, each once, with their sub-configurations.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+
+    Returns
+    -------
+    list of PreTrainedConfig
+    """
     found: dict[int, PreTrainedConfig] = {}
     pending = [m.config for m in model.modules() if isinstance(m, PreTrainedModel)]
     while pending:

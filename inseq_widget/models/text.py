@@ -22,7 +22,6 @@ def tokens_of_ids(
     side: Side,
     *,
     first_position: int = 0,
-    first_word: int = 0,
     context: Sequence[int] = (),
 ) -> list[Token]:
     """Make tokens of ids, each with what it adds to the decoded text.
@@ -38,8 +37,6 @@ def tokens_of_ids(
     side : {"source", "prompt", "target"}
     first_position : int, default 0
         Position of the first token among the tokens of its stack.
-    first_word : int, default 0
-        Number of the first word.
     context : sequence of int
         Ids that stand before ``ids``: the first token's text depends on them.
 
@@ -63,7 +60,7 @@ def tokens_of_ids(
             zip(pieces, ids, _surfaces(tokenizer, context, ids, special_ids), strict=True)
         )
     ]
-    return _with_words(tokens, first_word)
+    return _with_words(tokens)
 
 
 def _added_special_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
@@ -113,7 +110,7 @@ def _decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
     return str(decoded)
 
 
-def _with_words(tokens: list[Token], first_word: int) -> list[Token]:
+def _with_words(tokens: list[Token]) -> list[Token]:
     """Give each run of text without space, and each special token, a number."""
     text = "".join("" if token.special else token.text for token in tokens)
     run_at: dict[int, int] = {}
@@ -132,7 +129,7 @@ def _with_words(tokens: list[Token], first_word: int) -> list[Token]:
         if not tokens[number].text:
             keys[number] = keys[number + 1]
     numbered: list[Token] = []
-    word = first_word
+    word = 0
     for number, token in enumerate(tokens):
         word += number > 0 and keys[number] != keys[number - 1]
         numbered.append(replace(token, word=word))

@@ -19,7 +19,8 @@ from inseq_widget.models.attention import (
     collecting,
 )
 from inseq_widget.models.example import Example
-from inseq_widget.models.state import left_untouched
+from inseq_widget.models.faults import NOT_NUMBERS
+from inseq_widget.models.state import configurations_of, left_untouched
 from inseq_widget.results import Token
 
 Stack = Literal["source", "target"]
@@ -112,6 +113,7 @@ class TraceableModel(ABC):
         generated_texts: Sequence[str] | None,
         generation_args: Mapping[str, object],
         window: tuple[int | None, int | None],
+        batch_size: int | None,
     ) -> list[Example]:
         """Make one example of each input: generate, or read the forced target.
 
@@ -124,6 +126,8 @@ class TraceableModel(ABC):
             Keywords of ``generate``.
         window : tuple of int or None
             ``attr_pos_start`` and ``attr_pos_end``.
+        batch_size : int or None
+            How many texts may be generated together.
 
         Returns
         -------
@@ -195,6 +199,9 @@ class TraceableModel(ABC):
             options = {"use_cache": False, "return_dict": True}
             if attention and not intercepted:
                 options["output_attentions"] = True
+                # Other implementations report weights that they did not mask.
+                for config in configurations_of(self.model):
+                    config._attn_implementation_internal = "eager"
             output = self.model(**batch.inputs, **options)
         logits = output.logits
         if not ends:  # no output head to be found: the logits themselves are cut
@@ -246,7 +253,8 @@ class TraceableModel(ABC):
                 return output
             leaf = output.detach().requires_grad_(graph)
             leaves[expected[module].pop(0)] = leaf
-            return leaf
+            # A copy, for models that go on in place.
+            return leaf.clone() if graph else leaf
 
         with ExitStack() as hooks:
             for module in expected:
@@ -280,11 +288,8 @@ class TraceableModel(ABC):
             number, step = (int(index) for index in broken.nonzero()[0])
             example = examples[number]
             token = example.target[example.start + step]
-            raise ValueError(
-                f"model: the logits for {token.label!r} (position {token.position}) are not "
-                "numbers (NaN). Half precision overflows in some models: load it with "
-                "dtype=torch.float32 or torch.bfloat16."
-            )
+            where = f"{token.label!r} (position {token.position})"
+            raise ValueError(NOT_NUMBERS.format(where=where))
 
 
 def right_padded(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 import inseq_widget as iw
 from inseq_widget.methods import chunking
 from inseq_widget.results import FeatureAttributionSequenceOutput
-from tests.tiny import tiny_bart, tiny_gpt2, tiny_llama, tiny_t5
+from tests.tiny import tiny_bart, tiny_falcon, tiny_gpt2, tiny_llama, tiny_t5
 
 PROMPT, FULL = "The nurse said", "The nurse said hello to me"
 
@@ -58,6 +60,90 @@ def test_a_batch_generates_what_each_text_generates_alone(
         assert ids(sequence) == ids(alone)
         difference = np.nanmax(np.abs(sequence.scores.to_numpy() - alone.scores.to_numpy()))
         assert difference <= 3e-4 * np.nanmax(alone.scores)
+
+
+@pytest.mark.parametrize("length", [{"max_length": 12}, {"min_length": 9, "max_new_tokens": 9}])
+def test_lengths_count_from_each_prompt(tiny: iw.AttributionModel, length: dict[str, int]) -> None:
+    texts = ["Hi", "One two three four five", "Hello"]
+    together = tiny.attribute(texts, generation_args=length, batch_size=2, show_progress=False)
+    for text, sequence in zip(texts, together, strict=True):
+        (alone,) = tiny.attribute(text, generation_args=length, show_progress=False)
+        assert ids(sequence) == ids(alone)
+
+
+def test_batch_size_holds_for_generation_too(
+    tiny: iw.AttributionModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate, sizes = tiny.model.generate, []
+
+    def counting(**keywords: object) -> torch.Tensor:
+        sizes.append(len(keywords["input_ids"]))
+        return generate(**keywords)
+
+    monkeypatch.setattr(tiny.model, "generate", counting)
+    tiny.generate(["One", "Two"], {"max_new_tokens": 2})
+    tiny.attribute(
+        ["One", "Two", "Ten", "One two"],
+        generation_args={"max_new_tokens": 2},
+        batch_size=2,
+        show_progress=False,
+    )
+    assert sizes == [2, 2, 1, 1]
+
+
+def test_an_end_of_sequence_that_the_user_wrote_is_explained(tiny: iw.AttributionModel) -> None:
+    (sequence,) = tiny.attribute("Hello", "Hello there<|im_end|>", show_progress=False)
+    assert [step.piece for step in sequence.steps] == ["Ġthere", "<|im_end|>"]
+    (end,) = tiny.attribute("Hello", "Hello<|im_end|>", show_progress=False)
+    assert [step.piece for step in end.steps] == ["<|im_end|>"]
+
+
+def test_half_precision_keeps_the_gradients_of_rare_tokens(
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    exact = iw.load_model(tiny_llama().double(), "saliency", tokenizer=tokenizer)
+    half = iw.load_model(tiny_llama().half(), "saliency", tokenizer=tokenizer)
+    expected = exact.attribute(PROMPT, FULL, show_progress=False)[0].scores
+    actual = half.attribute(PROMPT, FULL, show_progress=False)[0].scores
+    # A random model gives each of 49,152 tokens a probability that is lost in float16.
+    difference = np.nanmax(np.abs(actual - expected), axis=0) / np.nanmax(expected, axis=0)
+    assert (difference < 0.02).all()
+
+
+def test_wrappers_of_one_model_share_its_lock(tokenizer: PreTrainedTokenizerBase) -> None:
+    model = tiny_llama()
+    first = iw.load_model(model, "saliency", tokenizer=tokenizer)
+    second = iw.load_model(model, "attention", tokenizer=tokenizer)
+    assert first.lock is second.lock
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [
+            pool.submit(wrapper.attribute, PROMPT, FULL, show_progress=False)
+            for wrapper in [first, second] * 8
+        ]
+    expected = first.attribute(PROMPT, FULL, show_progress=False)[0].scores
+    for job in jobs[::2]:
+        np.testing.assert_allclose(job.result()[0].scores, expected, rtol=1e-4)
+    for job in jobs[1::2]:
+        np.testing.assert_allclose(job.result()[0].scores.sum("input"), 1.0, rtol=1e-4)
+    assert model.config._attn_implementation == "sdpa"
+
+
+def test_attention_outside_of_the_interface_is_the_models_own_eager_one(
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    model = tiny_falcon()
+    assert not model._can_set_attn_implementation()
+    output = iw.load_model(model, tokenizer=tokenizer).attribute(
+        PROMPT, FULL, "attention", show_progress=False
+    )
+    eager = tiny_falcon(attn_implementation="eager")
+    batch = torch.tensor([[token.id for token in output[0].target[:-1]]])
+    with torch.no_grad():
+        reported = torch.stack(eager(batch, output_attentions=True).attentions)
+    raw = output[0].raw_scores.to_numpy()
+    for column, row in enumerate(range(2, 5)):
+        expected = reported[:, 0, :, row, : row + 1].permute(2, 0, 1)
+        np.testing.assert_allclose(raw[: row + 1, column], expected, atol=1e-6)
 
 
 def test_messages_are_read_through_the_chat_template(

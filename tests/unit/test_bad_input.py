@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import BertLMHeadModel, PreTrainedTokenizerBase
 
 import inseq_widget as iw
 from inseq_widget.scores import StepFunctionArgs
@@ -60,6 +61,9 @@ def never_run(tiny: iw.AttributionModel, monkeypatch: pytest.MonkeyPatch) -> iw.
         ),
         ((PROMPT,), {"generation_args": {"input_ids": 1}}, r"input_ids cannot be set"),
         (([{"role": "user"}],), {}, r"message 0 has the keys \['role'\]"),
+        (([{"role": "user", "content": None}],), {}, r"message 0 is .* must be texts"),
+        (("a", "and so"), {}, r"generated_texts: the tokens of 'and so' leave nothing before"),
+        ((PROMPT,), {"generation_args": {"decoder_input_ids": 1}}, r"decoder_input_ids cannot"),
     ],
 )
 def test_a_wrong_value_is_named(
@@ -76,6 +80,14 @@ def test_a_wrong_value_is_named(
     ("arguments", "keywords", "message"),
     [
         (([3],), {}, r"input_texts: text 0 is a int"),
+        ((3,), {}, r"input_texts: a int given"),
+        (({"role": "user", "content": "hi"},), {}, r"input_texts: a dict given"),
+        ((PROMPT, 3), {}, r"generated_texts: a int given"),
+        ((PROMPT, FULL), {"step_scores": None}, r"step_scores: None given"),
+        ((PROMPT, FULL), {"attr_pos_start": "1"}, r"attr_pos_start: '1' given; .* an integer"),
+        ((PROMPT, FULL), {"attr_pos_end": True}, r"attr_pos_end: True given; .* an integer"),
+        ((PROMPT,), {"generation_args": [1]}, r"generation_args: a list given"),
+        ((PROMPT,), {"generation_args": {"generation_config": 1}}, r"generation_config is a int"),
         ((PROMPT, [3]), {}, r"generated_texts: text 0 is a int"),
         ((PROMPT, FULL), {"n_steps": 3}, r"n_steps: not a keyword .* 'saliency' takes abs"),
         ((PROMPT, FULL), {"attributed_fn": 3}, r"neither a name .* nor callable"),
@@ -97,13 +109,42 @@ def test_a_model_that_only_encodes_is_refused(tokenizer: PreTrainedTokenizerBase
 
 
 def test_a_folder_with_an_encoder_is_refused_before_its_weights_are_read(
-    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tiny_bert()
     model.config.architectures = ["BertForMaskedLM"]
     model.config.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"neither causal nor encoder-decoder"):
         iw.load_model(str(tmp_path))
+
+
+def test_a_model_that_looks_ahead_is_refused(tokenizer: PreTrainedTokenizerBase) -> None:
+    config = tiny_bert().config
+    assert not config.is_decoder
+    with pytest.raises(ValueError, match=r"BertLMHeadModel is not causal"):
+        iw.load_model(BertLMHeadModel(config).eval(), tokenizer=tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"model_kwargs": {"nonsense": 3}}, r"\['nonsense'\] cannot be given for a demo model"),
+        ({"tokenizer_kwargs": {"use_fast": 1}}, r"\['use_fast'\] cannot be given for a demo model"),
+    ],
+)
+def test_keywords_that_a_demo_model_cannot_take_are_refused(
+    keywords: dict[str, dict[str, object]], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        iw.load_model("demo:bergamot-en-pt", **keywords)
+
+
+def test_a_dtype_is_given_once_and_as_a_dtype(tmp_path: Path) -> None:
+    tiny_gpt2().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"dtype: given twice, also as torch_dtype"):
+        iw.load_model(tmp_path, dtype=torch.float64, model_kwargs={"torch_dtype": torch.float32})
+    with pytest.raises(TypeError, match=r"dtype: 'float64' given"):
+        iw.load_model(tmp_path, dtype="float64")
 
 
 def test_a_tokenizer_with_more_ids_than_the_model_embeds_is_refused(
@@ -165,6 +206,17 @@ def test_logits_that_are_not_numbers_are_reported_with_their_token(
     broken = iw.load_model(model, "saliency", tokenizer=tokenizer)
     with pytest.raises(ValueError, match=r"logits for 'hello' \(position 3\) are not numbers"):
         broken.attribute(PROMPT, FULL, show_progress=False)
+
+
+@pytest.mark.parametrize("generation_args", [{}, {"do_sample": True}])
+def test_logits_that_are_not_numbers_are_reported_while_generating(
+    tokenizer: PreTrainedTokenizerBase, generation_args: dict[str, object]
+) -> None:
+    model = tiny_llama()
+    broken = iw.load_model(model, "saliency", tokenizer=tokenizer)
+    model.lm_head.weight.data[7] = float("nan")
+    with pytest.raises(ValueError, match=r"logits for the next generated token are not numbers"):
+        broken.attribute(PROMPT, generation_args=generation_args, show_progress=False)
 
 
 def constant(args: StepFunctionArgs) -> torch.Tensor:
