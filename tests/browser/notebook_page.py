@@ -29,6 +29,12 @@ async code => {
 }
 """
 
+# Cells run and wait on the kernel's main shell, whatever its other threads answer meanwhile.
+IS_BUSY = """window.jupyterapp.shell.currentWidget.content.widgets
+    .some(cell => cell.model.executionState === "running")"""
+
+CELL_COUNT = "window.jupyterapp.shell.currentWidget.content.widgets.length"
+
 _ERRORS = """
 () => window.jupyterapp.shell.currentWidget.content.widgets
     .flatMap(cell => cell.model.outputs?.toJSON() ?? [])
@@ -112,6 +118,14 @@ class NotebookPage:
     def start_code(self, code: str) -> None:
         """Run code in a new cell at the end without waiting for it."""
         self.page.evaluate(f"code => {{ ({_RUN_CODE})(code); }}", code)
+
+    def cell_count(self) -> int:
+        """Return the number of cells."""
+        return int(self.page.evaluate(CELL_COUNT))
+
+    def is_busy(self) -> bool:
+        """Say whether a cell runs."""
+        return bool(self.page.evaluate(IS_BUSY))
 
     def run_code(self, code: str) -> str:
         """Run code in a new cell at the end and return what it printed.

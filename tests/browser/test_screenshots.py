@@ -23,6 +23,9 @@ SCENES = {
 def test_pictures_are_taken_of_pinned_figures(
     theme: str, quickstart: NotebookPage, pictures: Path
 ) -> None:
+    page = quickstart.page
+    before = page.viewport_size
+    page.set_viewport_size({"width": 1280, "height": 1800})  # the tallest figure, uncut
     quickstart.run_code("widget.selection = {}")
     quickstart.use_theme(theme)
     for cell, name in SCENES.items():
@@ -38,6 +41,8 @@ def test_pictures_are_taken_of_pinned_figures(
         assert path.stat().st_size > 10_000
         figure.matrix.press("Escape")
     quickstart.use_theme("light")
+    assert before is not None
+    page.set_viewport_size(before)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
