@@ -79,6 +79,8 @@ export default function createWidget() {
     const host = el.ownerDocument.createElement("div");
     host.className = "inseq-widget-live";
     host.dataset.state = "loading";
+    // Here and not inside: the notebook's shortcuts do not look into a shadow root.
+    host.dataset.lmSuppressShortcuts = "true";
     el.append(host);
     const root = host.attachShadow({ mode: "open" });
     adoptStyles(root);

@@ -36,7 +36,6 @@ export function App({ synced, kernel, appearance, onDrawn }: AppProps) {
     <div
       class="figure"
       data-appearance={appearance.value}
-      data-lm-suppress-shortcuts="true"
       style={chromeProperties(appearance.value)}
     >
       {view instanceof Error ? (

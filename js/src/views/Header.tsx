@@ -9,7 +9,7 @@ export function Header({ view }: { view: View }) {
   const { spec } = view.figure;
   const { inputs, steps } = view.sequence.value;
   return (
-    <header class="header">
+    <div class="header">
       <div class="title" data-part="title">
         <h2>
           <span class="method">{words(spec.method)}</span>
@@ -25,7 +25,7 @@ export function Header({ view }: { view: View }) {
         {view.figure.sequences.length > 1 && <SequencePicker view={view} />}
       </div>
       <Legend view={view} />
-    </header>
+    </div>
   );
 }
 
