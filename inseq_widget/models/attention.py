@@ -65,6 +65,10 @@ class AttentionRows:
         """Say whether a call with so many queries and keys belongs to the generating stack."""
         return n_queries == self._n_target and n_keys in (self._n_target, self._n_source)
 
+    def are_many(self, n_queries: int) -> bool:
+        """Say whether so many rows are wanted that computing all of them costs little more."""
+        return 2 * self._rows.shape[1] >= n_queries
+
     def select(self, tensor: Tensor) -> Tensor:
         """Take the wanted rows of a tensor whose dimension 2 counts queries."""
         if tensor.shape[2] == 1:
@@ -131,12 +135,19 @@ def intercepted_attention(
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     rows = _active.get()
     if rows is not None and rows.wants(query.shape[2], key.shape[2]):
+        if attend is _plain_attention and rows.are_many(query.shape[2]):
+            # Where most rows are wanted anyway, one plain product gives them and the output.
+            output, weights = _plain_attention(
+                module, query, key, value, attention_mask, scaling=scaling, dropout=0.0
+            )
+            rows.add(rows.select(weights.detach()))
+            return output, None
         mask = None if attention_mask is None else rows.select(attention_mask)
-        _, weights = attend(
+        _, wanted = attend(
             module, rows.select(query), key, value, mask, scaling=scaling, dropout=0.0, **kwargs
         )
-        assert weights is not None, "an attention function must give its weights"
-        rows.add(weights.detach())
+        assert wanted is not None, "an attention function must give its weights"
+        rows.add(wanted.detach())
     if rows is not None and attend is _plain_attention:
         # Without a backward pass to come, the fused kernel is faster and keeps no weights.
         fused = nn.functional.scaled_dot_product_attention(
