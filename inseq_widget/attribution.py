@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 from weakref import WeakKeyDictionary
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from inseq_widget.arguments import (
+    check_count,
+    check_generation_args,
+    check_position,
+    read_inputs,
+    read_step_functions,
+    read_targets,
+)
 from inseq_widget.methods import AttributionMethod, Job, list_methods, make_method
 from inseq_widget.methods.assembly import labelled_scores
 from inseq_widget.models import Example, TextInput, Trace, TraceableModel, load
-from inseq_widget.models.chat import is_messages
+from inseq_widget.models.batching import batches
+from inseq_widget.models.precision import at_least_single
 from inseq_widget.models.text import tokens_of_ids
 from inseq_widget.progress import Advance, progress_bar
 from inseq_widget.results import (
@@ -29,7 +37,6 @@ from inseq_widget.results.alternatives import AlternativeToken, StepAlternatives
 from inseq_widget.scores import (
     StepFunction,
     StepFunctionArgs,
-    list_step_functions,
     resolve_step_function,
 )
 
@@ -173,24 +180,15 @@ class AttributionModel:
         AttributionInterrupted
             On Ctrl-C, with the texts that were finished.
         """
-        inputs = _inputs(input_texts)
-        targets = _targets(generated_texts, inputs)
+        inputs = read_inputs(input_texts)
+        targets = read_targets(generated_texts, inputs)
         chosen = self._method(method, method_kwargs)
         fn_name, fn = resolve_step_function(attributed_fn or self.attributed_fn)
-        reported = _step_functions(step_scores)
-        _check_count("batch_size", batch_size)
-        _check_position("attr_pos_start", attr_pos_start)
-        _check_position("attr_pos_end", attr_pos_end)
-        if generation_args is not None and not isinstance(generation_args, Mapping):
-            raise TypeError(
-                f"generation_args: a {type(generation_args).__name__} given; "
-                "pass a dict such as {'max_new_tokens': 20}."
-            )
-        if targets is not None and generation_args:
-            raise ValueError(
-                f"generation_args: {sorted(generation_args)} have no effect on forced targets; "
-                "leave out generated_texts or generation_args."
-            )
+        reported = read_step_functions(step_scores)
+        check_count("batch_size", batch_size)
+        check_position("attr_pos_start", attr_pos_start)
+        check_position("attr_pos_end", attr_pos_end)
+        check_generation_args(generation_args, forced=targets is not None)
         start_time = time.monotonic()
         window = (attr_pos_start, attr_pos_end)
         with self.lock:
@@ -222,7 +220,7 @@ class AttributionModel:
             finished: dict[int, FeatureAttributionSequenceOutput] = {}
             with progress_bar(chosen.name, len(examples), show=show_progress) as advance:
                 try:
-                    for batch in _batches(examples, batch_size):
+                    for batch in batches(examples, batch_size):
                         job_of = _JobOf(self._traceable, fn, attribute_target, granular, advance)
                         members = [examples[number] for number in batch]
                         sequences = self._sequences(members, chosen, reported, job_of, info)
@@ -254,7 +252,7 @@ class AttributionModel:
         """
         with self.lock:
             examples = self._traceable.examples(
-                _inputs(input_texts), None, generation_args or {}, (None, None), None
+                read_inputs(input_texts), None, generation_args or {}, (None, None), None
             )
         return [_joined(example.target[example.n_given :]) for example in examples]
 
@@ -284,16 +282,14 @@ class AttributionModel:
         n_steps = len(sequence.steps)
         if not -n_steps <= step < n_steps:
             raise ValueError(f"step: {step} given; there are {n_steps} steps, 0 to {n_steps - 1}.")
-        _check_count("k", k)
+        check_count("k", k)
         start = sequence.attr_pos_start + step % n_steps
         target = sequence.target[start]
         source = () if sequence.architecture == "decoder_only" else tuple(sequence.source)
         example = Example(source, tuple(sequence.target), start, start, start + 1)
         with self.lock:
             trace = self._traceable.trace([example])
-        logits = trace.logits[0, 0]
-        wide = torch.promote_types(logits.dtype, torch.float32)
-        probabilities = torch.softmax(logits.to(wide), dim=-1)
+        probabilities = torch.softmax(at_least_single(trace.logits[0, 0]), dim=-1)
         values, ids = probabilities.topk(min(k, len(probabilities)))
         before = [token.id for token in sequence.target[:start]]
 
@@ -434,81 +430,6 @@ def load_model(
     return AttributionModel(traceable, attribution_method, **method_kwargs)
 
 
-# Texts with up to this many tokens in all, padding included, go through the model together.
-_BATCH_TOKENS = 4096
-
-
-def _inputs(given: TextInput | Sequence[TextInput]) -> list[TextInput]:
-    if isinstance(given, str) or is_messages(given):
-        inputs = [cast("TextInput", given)]
-    elif isinstance(given, Sequence) and not isinstance(given, bytes):
-        inputs = [cast("TextInput", text) for text in given]
-    else:
-        raise TypeError(
-            f"input_texts: a {type(given).__name__} given; pass a str, a list of str, "
-            "or messages as a list of {'role': ..., 'content': ...}."
-        )
-    if not inputs:
-        raise ValueError("input_texts: an empty list was given; pass at least one text.")
-    for number, text in enumerate(inputs):
-        if isinstance(text, str):
-            if not text.strip():
-                raise ValueError(
-                    f"input_texts: text {number} is {text!r}; there must be something to read."
-                )
-        elif not is_messages(text):
-            raise TypeError(
-                f"input_texts: text {number} is a {type(text).__name__}; "
-                "pass a str, or messages as a list of {'role': ..., 'content': ...}."
-            )
-    return inputs
-
-
-def _targets(given: str | Sequence[str] | None, inputs: Sequence[TextInput]) -> list[str] | None:
-    if given is None:
-        return None
-    if not isinstance(given, Sequence):
-        raise TypeError(
-            f"generated_texts: a {type(given).__name__} given; pass a str or a list of str."
-        )
-    targets = [given] if isinstance(given, str) else list(given)
-    if len(targets) != len(inputs):
-        raise ValueError(
-            f"generated_texts: {len(targets)} given for {len(inputs)} input_texts; "
-            "each input needs its own target."
-        )
-    for number, text in enumerate(targets):
-        if not isinstance(text, str):
-            raise TypeError(
-                f"generated_texts: text {number} is a {type(text).__name__}; pass a str."
-            )
-        if not text.strip():
-            raise ValueError(
-                f"generated_texts: text {number} is {text!r}; there must be a token to explain."
-            )
-    return targets
-
-
-def _step_functions(given: str | Sequence[str]) -> dict[str, StepFunction]:
-    if not isinstance(given, Sequence):
-        raise TypeError(
-            f"step_scores: {given!r} given; pass a name or a list of names: "
-            f"{', '.join(list_step_functions())}."
-        )
-    names = [given] if isinstance(given, str) else list(given)
-    return dict(resolve_step_function(name) for name in ["probability", *names])
-
-
-def _check_count(argument: str, value: int | None) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise ValueError(f"{argument}: {value!r} given; it must be an integer of at least 1.")
-
-
-def _check_position(argument: str, value: int | None) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-        raise TypeError(f"{argument}: {value!r} given; it must be an integer.")
-
-
 def _reported(name: str, fn: StepFunction, args: StepFunctionArgs) -> torch.Tensor:
     values = fn(args)
     if values.shape != args.target_ids.shape:
@@ -516,26 +437,8 @@ def _reported(name: str, fn: StepFunction, args: StepFunctionArgs) -> torch.Tens
             f"step_scores: {name} gave the shape {tuple(values.shape)} for "
             f"{tuple(args.target_ids.shape)} (batch, step) tokens."
         )
-    return values.to(torch.promote_types(values.dtype, torch.float32)).cpu()
+    return at_least_single(values).cpu()
 
 
 def _joined(tokens: Sequence[Token]) -> str:
     return "".join(token.text for token in tokens if not token.special)
-
-
-def _batches(examples: Sequence[Example], batch_size: int | None) -> Iterator[list[int]]:
-    """Put texts of similar length together, as many as memory or the user allow."""
-    lengths = [len(example.source) + example.end for example in examples]
-    batch: list[int] = []
-    for number in sorted(range(len(examples)), key=lambda n: lengths[n], reverse=True):
-        # The first of a batch is its longest, which the others are padded to.
-        full = (
-            len(batch) == batch_size
-            if batch_size is not None
-            else batch and (len(batch) + 1) * lengths[batch[0]] > _BATCH_TOKENS
-        )
-        if full:
-            yield batch
-            batch = []
-        batch.append(number)
-    yield batch

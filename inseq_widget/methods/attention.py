@@ -10,6 +10,7 @@ from torch import Tensor
 
 from inseq_widget.methods.base import AttributionMethod, BatchScores, Job, register
 from inseq_widget.models import Stack
+from inseq_widget.models.precision import at_least_single
 
 
 @register
@@ -49,8 +50,7 @@ class Attention(AttributionMethod):
                 )
             width = job.trace.embeddings[stack].shape[1]
             # (layer, batch, head, step, position) to (batch, position, step, layer, head)
-            wide = [w.to(torch.promote_types(w.dtype, torch.float32)).cpu() for w in layers[stack]]
-            weights = torch.stack(wide)
+            weights = torch.stack([at_least_single(layer).cpu() for layer in layers[stack]])
             kept[stack] = weights.permute(1, 4, 3, 0, 2)[:, :width]
         job.advance(1.0)
         return BatchScores({"raw": kept}, ("layer", "head"))

@@ -18,6 +18,7 @@ from inseq_widget.methods.base import (
 )
 from inseq_widget.methods.chunking import ChunkSizer
 from inseq_widget.models import Stack, Trace
+from inseq_widget.models.precision import at_least_single
 from inseq_widget.scores import StepFunctionArgs
 
 
@@ -45,7 +46,7 @@ class GradientMethod(AttributionMethod):
         trace = job.trace
         starts, scale = head_gradients(trace, job)
         n_batch, n_steps = trace.step_ids.shape
-        dtype = torch.promote_types(starts.dtype, torch.float32)
+        dtype = scale.dtype
         features = trace.embeddings["target"].shape[-1]
         kept: dict[str, dict[Stack, Tensor]] = {"norm": {}, "sum": {}}
         if job.granular:
@@ -142,8 +143,7 @@ def head_gradients(trace: Trace, job: Job) -> tuple[Tensor, Tensor]:
     ValueError
         When the attributed function does not give one number a step, or breaks the graph.
     """
-    wide = torch.promote_types(trace.logits.dtype, torch.float32)
-    logits = trace.logits.detach().to(wide).requires_grad_()
+    logits = at_least_single(trace.logits.detach()).requires_grad_()
     values = job.attributed_fn(StepFunctionArgs(logits, trace.step_ids))
     if not isinstance(values, Tensor) or values.shape != trace.step_ids.shape:
         gave = f"the shape {tuple(values.shape)}" if isinstance(values, Tensor) else repr(values)
@@ -158,7 +158,7 @@ def head_gradients(trace: Trace, job: Job) -> tuple[Tensor, Tensor]:
         )
     total = torch.where(trace.step_mask, values, torch.zeros_like(values)).sum()
     (at_logits,) = torch.autograd.grad(total, logits)
-    if trace.logits.dtype == wide:
+    if trace.logits.dtype == logits.dtype:
         scale = at_logits.new_ones(*values.shape, 1)
     else:
         # The gradient of a rare token is too small for half precision on its way back.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.generation.utils import GenerateDecoderOnlyOutput
 
+from inseq_widget.models.batching import equally_long
 from inseq_widget.models.faults import NOT_NUMBERS
 from inseq_widget.models.state import left_untouched
 
@@ -28,8 +29,6 @@ _RESERVED = (
     "past_key_values",
     "streamer",
 )
-# Texts of equal length with up to this many tokens in all are generated together.
-_BATCH_TOKENS = 4096
 
 
 class _RefuseNaN(LogitsProcessor):
@@ -86,7 +85,7 @@ def generated_ids(
     )
     results: dict[int, list[int]] = {}
     with left_untouched(traceable.model), torch.no_grad():
-        for batch in _equally_long(rows, batch_size):
+        for batch in equally_long(rows, batch_size):
             ids = torch.tensor([rows[number] for number in batch], device=traceable.device)
             written = generate(input_ids=ids, attention_mask=torch.ones_like(ids), **keywords)
             sequences = written if isinstance(written, Tensor) else written.sequences
@@ -97,16 +96,6 @@ def generated_ids(
                 start = [] if traceable.architecture == "decoder_only" else sequence[:1]
                 results[number] = [*start, *new]
     return [results[number] for number in range(len(rows))]
-
-
-def _equally_long(rows: Sequence[Sequence[int]], batch_size: int | None) -> Iterator[list[int]]:
-    by_length: dict[int, list[int]] = {}
-    for number, row in enumerate(rows):
-        by_length.setdefault(len(row), []).append(number)
-    for length, numbers in by_length.items():
-        size = batch_size or max(1, _BATCH_TOKENS // length)
-        for first in range(0, len(numbers), size):
-            yield numbers[first : first + size]
 
 
 def _end_and_padding(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from inseq_widget.models.precision import at_least_single
 from inseq_widget.registry import Registry
 
 
@@ -58,8 +59,7 @@ def probability(args: StepFunctionArgs) -> Tensor:
     torch.Tensor, (...)
         Between 0 and 1.
     """
-    wide = torch.promote_types(args.logits.dtype, torch.float32)
-    logits = args.logits.to(wide)
+    logits = at_least_single(args.logits)
     target = logits.gather(-1, args.target_ids[..., None])[..., 0]
     return torch.exp(target - torch.logsumexp(logits, dim=-1))
 

@@ -21,6 +21,7 @@ FLOORS = (
     {"render"},
     {"explore", "faithfulness"},
     {"attribution"},
+    {"arguments"},
     {"methods"},
     {"scores"},
     {"models"},

@@ -35,16 +35,6 @@ def request(id: object = "r1", **changes: object) -> dict[str, object]:
 
 
 @pytest.fixture
-def page() -> Page:
-    return Page()
-
-
-@pytest.fixture
-def model() -> FakeModel:
-    return FakeModel()
-
-
-@pytest.fixture
 def conversation(model: FakeModel, page: Page) -> Conversation:
     return Conversation(causal(live_model=model), page)
 

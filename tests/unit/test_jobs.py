@@ -43,16 +43,6 @@ class Gate:
 
 
 @pytest.fixture
-def page() -> Page:
-    return Page()
-
-
-@pytest.fixture
-def model() -> FakeModel:
-    return FakeModel()
-
-
-@pytest.fixture
 def submit(model: FakeModel, page: Page) -> Callable[..., Job]:
     def submit(id: str, work: Callable[[Control], object] | None = None, kind: str = "") -> Job:
         job = Job(id, kind or id, work or (lambda control: result(id)), page)
