@@ -189,6 +189,7 @@ class AttributionModel:
         check_position("attr_pos_start", attr_pos_start)
         check_position("attr_pos_end", attr_pos_end)
         check_generation_args(generation_args, forced=targets is not None)
+        chosen.check(self._traceable)
         start_time = time.monotonic()
         window = (attr_pos_start, attr_pos_end)
         with self.lock:
@@ -325,15 +326,14 @@ class AttributionModel:
         job_of: _JobOf,
         info: Info,
     ) -> list[FeatureAttributionSequenceOutput]:
-        trace = self._traceable.trace(
-            members, graph=method.needs_graph, attention=method.needs_attention
-        )
+        trace = method.trace(self._traceable, members)
         logits = trace.logits.detach()
         values = {
             name: _reported(name, fn, StepFunctionArgs(logits, trace.step_ids))
             for name, fn in reported.items()
         }
         scores = method.attribute(job_of(trace))
+        values.update(scores.step_scores)
         return [
             FeatureAttributionSequenceOutput(
                 source=list(example.source or example.target[: example.n_given]),

@@ -44,8 +44,10 @@ def labelled_scores(scores: BatchScores, example: Example, number: int) -> dict[
             part[positions >= torch.arange(example.start, example.end)] = np.nan
             parts.append(part)
         steps = example.target[example.start : example.end]
-        extra = scores.extra_dims if name == "raw" else ()
+        extra = [dim for dim in scores.extra_dims if name == "raw" or dim != "feature"]
         array = labelled(torch.cat(parts).numpy(), inputs, steps, extra)
+        if scores.layers:
+            array = array.assign_coords(layer=("layer", list(scores.layers)))
         if scores.n_features is not None:
             array.attrs["n_features"] = scores.n_features
         arrays[name] = array

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar
 
 from torch import Tensor
 
-from inseq_widget.models import Stack, Trace, TraceableModel
+from inseq_widget.models import Example, Stack, Trace, TraceableModel
+from inseq_widget.models.precision import at_least_single
 from inseq_widget.progress import Advance
 from inseq_widget.registry import Registry
-from inseq_widget.scores import StepFunction
+from inseq_widget.scores import StepFunction, StepFunctionArgs
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,33 @@ class Job:
             return ["target"]
         return ["source", "target"] if self.attribute_target else ["source"]
 
+    def values(self, logits: Tensor, target_ids: Tensor) -> Tensor:
+        """Compute the attributed function.
+
+        Parameters
+        ----------
+        logits : torch.Tensor, (..., step, vocabulary)
+        target_ids : torch.Tensor of int, (..., step)
+
+        Returns
+        -------
+        torch.Tensor, (..., step)
+            In single precision at least.
+
+        Raises
+        ------
+        ValueError
+            When the function does not give one number a step.
+        """
+        values = self.attributed_fn(StepFunctionArgs(logits, target_ids))
+        if not isinstance(values, Tensor) or values.shape != target_ids.shape:
+            gave = f"the shape {tuple(values.shape)}" if isinstance(values, Tensor) else values
+            raise ValueError(
+                f"attributed_fn: gave {gave}, "
+                f"but there are {tuple(target_ids.shape)} (batch, step) values to explain."
+            )
+        return at_least_single(values)
+
 
 @dataclass
 class BatchScores:
@@ -60,14 +88,42 @@ class BatchScores:
         ``kept[name][stack]`` is a torch.Tensor, (batch, position, step, ...). The name is a
         reduction over features, or ``"raw"`` for scores with all their dimensions.
     extra_dims : tuple of str
-        Names of the dimensions of ``"raw"`` after ``step``.
+        Names of the dimensions of ``"raw"`` after ``step``. A reduction has all of them but
+        ``feature``.
     n_features : int or None
         How many features were reduced.
+    layers : tuple of str
+        Names of the layers, where ``extra_dims`` has ``layer``.
+    step_scores : dict of str to torch.Tensor, each (batch, step)
+        What the method reports of each step, such as its convergence delta.
     """
 
     kept: dict[str, dict[Stack, Tensor]] = field(default_factory=dict)
     extra_dims: tuple[str, ...] = ()
     n_features: int | None = None
+    layers: tuple[str, ...] = ()
+    step_scores: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass
+class TextScores:
+    """The scores of one text on the CPU, later positions included.
+
+    Attributes
+    ----------
+    raw : dict of str to torch.Tensor, each (position, step, ...)
+        By stack.
+    extra_dims : tuple of str
+        Names of the dimensions after ``step``.
+    layers : tuple of str
+        Names of the layers, where ``extra_dims`` has ``layer``.
+    step_scores : dict of str to torch.Tensor, each (step,)
+    """
+
+    raw: dict[Stack, Tensor]
+    extra_dims: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    step_scores: dict[str, Tensor] = field(default_factory=dict)
 
 
 class AttributionMethod(ABC):
@@ -97,6 +153,33 @@ class AttributionMethod(ABC):
     needs_attention: ClassVar[bool] = False
     explains_output: ClassVar[bool] = True
 
+    def check(self, model: TraceableModel) -> None:  # noqa: B027 - not every method has to
+        """Refuse keywords that do not fit the model, before any expensive work.
+
+        Parameters
+        ----------
+        model : TraceableModel
+
+        Raises
+        ------
+        ValueError, NotImplementedError
+        """
+
+    def trace(self, model: TraceableModel, examples: Sequence[Example]) -> Trace:
+        """Make the batch's trace, with what the method needs of it.
+
+        Parameters
+        ----------
+        model : TraceableModel
+        examples : sequence of Example, (batch,)
+
+        Returns
+        -------
+        Trace
+            Its logits are the model's own: step scores are made of them.
+        """
+        return model.trace(examples, graph=self.needs_graph, attention=self.needs_attention)
+
     @abstractmethod
     def attribute(self, job: Job) -> BatchScores:
         """Compute the scores of every step of a batch.
@@ -109,6 +192,57 @@ class AttributionMethod(ABC):
         -------
         BatchScores
         """
+
+
+class TextMethod(AttributionMethod):
+    """A method that explains the texts of a batch one after the other, each on its own."""
+
+    @abstractmethod
+    def attribute_text(self, job: Job, example: Example) -> TextScores:
+        """Compute the scores of every step of a text.
+
+        Parameters
+        ----------
+        job : Job
+            Its ``advance`` counts the work on this text alone (0 to 1, in sum).
+        example : Example
+
+        Returns
+        -------
+        TextScores
+        """
+
+    def attribute(self, job: Job) -> BatchScores:
+        """See :meth:`AttributionMethod.attribute`."""
+        examples = job.trace.examples
+
+        def advance(share: float) -> None:
+            job.advance(share / len(examples))
+
+        alone = dataclasses.replace(job, advance=advance)
+        texts = [self.attribute_text(alone, example) for example in examples]
+        first = texts[0]
+        return BatchScores(
+            {"raw": {stack: _padded([text.raw[stack] for text in texts]) for stack in first.raw}},
+            first.extra_dims,
+            layers=first.layers,
+            step_scores={
+                name: _padded([text.step_scores[name] for text in texts])
+                for name in first.step_scores
+            },
+        )
+
+
+def _padded(tensors: Sequence[Tensor]) -> Tensor:
+    """Stack tensors of different size, each filled up with zeros at its ends."""
+    shape = [max(tensor.shape[dim] for tensor in tensors) for dim in range(tensors[0].dim())]
+    stacked = tensors[0].new_zeros(len(tensors), *shape)
+    for number, tensor in enumerate(tensors):
+        place = stacked[number]
+        for dim, size in enumerate(tensor.shape):
+            place = place.narrow(dim, 0, size)
+        place.copy_(tensor)
+    return stacked
 
 
 METHODS: Registry[type[AttributionMethod]] = Registry("method")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,9 +17,9 @@ from inseq_widget.methods.base import (
     register,
 )
 from inseq_widget.methods.chunking import ChunkSizer
-from inseq_widget.models import Stack, Trace
+from inseq_widget.methods.kept import FeatureScores
+from inseq_widget.models import Trace
 from inseq_widget.models.precision import at_least_single
-from inseq_widget.scores import StepFunctionArgs
 
 
 class GradientMethod(AttributionMethod):
@@ -47,31 +47,26 @@ class GradientMethod(AttributionMethod):
         starts, scale = head_gradients(trace, job)
         n_batch, n_steps = trace.step_ids.shape
         dtype = scale.dtype
-        features = trace.embeddings["target"].shape[-1]
-        kept: dict[str, dict[Stack, Tensor]] = {"norm": {}, "sum": {}}
-        if job.granular:
-            kept["raw"] = {}
-        for stack in job.stacks:
-            width = trace.embeddings[stack].shape[1]
-            for name, by_stack in kept.items():
-                shape = (n_batch, width, n_steps, *([features] if name == "raw" else []))
-                by_stack[stack] = torch.zeros(shape, dtype=dtype)
-        for steps, gradients, reached in backward_rows(job, starts):
-            for stack, gradient in gradients.items():
+        kept = FeatureScores(
+            {stack: trace.embeddings[stack].shape[1] for stack in job.stacks},
+            n_batch,
+            n_steps,
+            trace.embeddings["target"].shape[-1],
+            dtype,
+            granular=job.granular,
+        )
+
+        def inputs(reached: Trace) -> list[Tensor]:
+            return [reached.embeddings[stack] for stack in job.stacks]
+
+        for steps, gradients, reached in backward_rows(trace, starts, inputs):
+            for stack, gradient in zip(job.stacks, gradients, strict=True):
                 wide = gradient.to(dtype) * scale[:, steps].movedim(1, 0)[..., None]
-                scores = self.score(wide, reached.embeddings[stack].detach().to(dtype))
-                width = scores.shape[2]
-                for name, by_stack in kept.items():
-                    reduced = _REDUCED[name](scores) if name in _REDUCED else scores
-                    by_stack[stack][:, :width, steps] = reduced.movedim(0, 2).cpu()
+                kept.put(
+                    stack, steps, self.score(wide, reached.embeddings[stack].detach().to(dtype))
+                )
             job.advance((steps.stop - steps.start) / n_steps)
-        return BatchScores(kept, ("feature",), features)
-
-
-_REDUCED = {
-    "norm": lambda scores: torch.linalg.vector_norm(scores, dim=-1),
-    "sum": lambda scores: scores.sum(-1),
-}
+        return kept.finished()
 
 
 @register
@@ -144,13 +139,7 @@ def head_gradients(trace: Trace, job: Job) -> tuple[Tensor, Tensor]:
         When the attributed function does not give one number a step, or breaks the graph.
     """
     logits = at_least_single(trace.logits.detach()).requires_grad_()
-    values = job.attributed_fn(StepFunctionArgs(logits, trace.step_ids))
-    if not isinstance(values, Tensor) or values.shape != trace.step_ids.shape:
-        gave = f"the shape {tuple(values.shape)}" if isinstance(values, Tensor) else repr(values)
-        raise ValueError(
-            f"attributed_fn: gave {gave}, "
-            f"but there are {tuple(trace.step_ids.shape)} (batch, step) values to explain."
-        )
+    values = job.values(logits, trace.step_ids)
     if not values.requires_grad:
         raise ValueError(
             "attributed_fn: its value does not depend differentiably on the logits; "
@@ -171,30 +160,40 @@ def head_gradients(trace: Trace, job: Job) -> tuple[Tensor, Tensor]:
     return starts, scale
 
 
-def backward_rows(job: Job, starts: Tensor) -> Iterator[tuple[slice, dict[Stack, Tensor], Trace]]:
-    """Differentiate every step by the embeddings, several steps in one batched backward pass.
+def backward_rows(
+    trace: Trace,
+    starts: Tensor,
+    inputs: Callable[[Trace], Sequence[Tensor]],
+    rows_at_once: int | None = None,
+) -> Iterator[tuple[slice, list[Tensor], Trace]]:
+    """Differentiate every step by some tensors, several steps in one batched backward pass.
 
     Parameters
     ----------
-    job : Job
-        Its trace keeps its graph.
+    trace : Trace
+        It keeps its graph.
     starts : torch.Tensor, (batch, step, feature)
         The gradient of each step's value at its last hidden state.
+    inputs : callable
+        Names the tensors of a trace to differentiate by, each (batch, position, feature). They
+        are asked for again where the trace is made again, cut to what the steps see.
+    rows_at_once : int, optional
+        How many steps go back together at most; by default as many as run fast.
 
     Yields
     ------
     steps : slice
         The steps of this chunk.
-    gradients : dict of str to torch.Tensor, each (step, batch, position, feature)
+    gradients : list of torch.Tensor, each (step, batch, position, feature)
     trace : Trace
         The trace that was differentiated; it may be cut to the positions that the steps see.
     """
     n_steps = starts.shape[1]
-    sizer = ChunkSizer(starts.device, n_steps, _bytes_of_a_row(job))
+    sizer = ChunkSizer(starts.device, rows_at_once or n_steps, _bytes_of_a_row(trace))
     # Backwards: the longest chunk uses the trace that is there, and frees it for a shorter one.
-    stop, trace = n_steps, job.trace
+    stop = n_steps
     while stop > 0:
-        trace = _cut_where_it_pays(job, trace, stop, sizer.rows)
+        trace = _cut_where_it_pays(trace, stop, sizer.rows)
 
         def chunk(rows: int, trace: Trace = trace, stop: int = stop) -> list[Tensor]:
             first = max(0, stop - rows)
@@ -204,7 +203,7 @@ def backward_rows(job: Job, starts: Tensor) -> Iterator[tuple[slice, dict[Stack,
             return list(
                 torch.autograd.grad(
                     trace.cut,
-                    [trace.embeddings[stack] for stack in job.stacks],
+                    list(inputs(trace)),
                     grad_outputs=cotangents,
                     is_grads_batched=True,
                     retain_graph=True,
@@ -213,23 +212,22 @@ def backward_rows(job: Job, starts: Tensor) -> Iterator[tuple[slice, dict[Stack,
 
         gradients, rows = sizer.run(chunk)
         first = max(0, stop - rows)
-        yield slice(first, stop), dict(zip(job.stacks, gradients, strict=True)), trace
+        yield slice(first, stop), gradients, trace
         stop = first
 
 
-def _bytes_of_a_row(job: Job) -> int:
+def _bytes_of_a_row(trace: Trace) -> int:
     """Guess, on the large side, what one backward row takes while it runs through a layer."""
-    config = job.model.model.config.get_text_config()
-    heads = getattr(config, "num_attention_heads", 1)
     total = 0
-    for embedded in job.trace.embeddings.values():
+    for embedded in trace.embeddings.values():
         n_batch, width, features = embedded.shape
-        numbers = n_batch * width * (64 * features + 8 * heads * width)
+        # As many heads as there can be: with fewer features than 16 a head is of no use.
+        numbers = n_batch * width * (64 * features + features // 2 * width)
         total += numbers * embedded.element_size()
     return total
 
 
-def _cut_where_it_pays(job: Job, trace: Trace, stop: int, rows: int) -> Trace:
+def _cut_where_it_pays(trace: Trace, stop: int, rows: int) -> Trace:
     """Trace again without the positions that come after step ``stop``, if that saves work.
 
     A forward pass costs about what one backward row does, both in proportion to the positions;
@@ -241,4 +239,4 @@ def _cut_where_it_pays(job: Job, trace: Trace, stop: int, rows: int) -> Trace:
     later_rows = min(stop, 2 * rows)
     if later_rows * (present - visible) <= visible + source:
         return trace
-    return job.model.trace(job.trace.examples, graph=True, n_steps=stop)
+    return trace.again(stop)

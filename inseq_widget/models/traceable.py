@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from inseq_widget.models.attention import (
@@ -21,67 +23,12 @@ from inseq_widget.models.attention import (
 from inseq_widget.models.example import Example
 from inseq_widget.models.faults import NOT_NUMBERS
 from inseq_widget.models.state import configurations_of, left_untouched
+from inseq_widget.models.trace import Batch, Stack, Trace
 from inseq_widget.results import Token
 
-Stack = Literal["source", "target"]
 Message = Mapping[str, str]
 Messages = Sequence[Message]
 TextInput = str | Messages
-
-
-@dataclass
-class Trace:
-    """One teacher-forced run of the model over a batch, and what was kept of it.
-
-    The run is cut in two before the output head: ``cut`` belongs to the graph that reaches the
-    embeddings, ``leaf`` has the same values and begins the graph that ends in the logits. A
-    step's backward pass through the head so touches one row, not the whole text.
-
-    Attributes
-    ----------
-    examples : list of Example
-    step_ids : torch.Tensor, (batch, step)
-        Ids of the tokens that are explained.
-    step_mask : torch.Tensor of bool, (batch, step)
-        False where a shorter text has no such step.
-    logits : torch.Tensor, (batch, step, vocabulary)
-        What the model predicted in the place of each of them.
-    cut, leaf : torch.Tensor, (batch, step, feature)
-        The last hidden state at the steps: end of one graph, beginning of the other.
-    embeddings : dict of str to torch.Tensor, (batch, position, feature)
-        Outputs of the embedding module of each stack, as leaves of the graph.
-    attention : AttentionRows or None
-        The attention weights of the steps, where they were wanted.
-    """
-
-    examples: list[Example]
-    step_ids: Tensor
-    step_mask: Tensor
-    logits: Tensor
-    cut: Tensor
-    leaf: Tensor
-    embeddings: dict[Stack, Tensor]
-    attention: AttentionRows | None
-
-
-@dataclass
-class Batch:
-    """The tensors of one teacher-forced run, padded on the right.
-
-    Attributes
-    ----------
-    inputs : dict of str to torch.Tensor
-        Keyword arguments of the model.
-    rows : torch.Tensor, (batch, step)
-        The decoder position whose output predicts each step.
-    n_source, n_target : int
-        Number of encoder and decoder positions, padding included.
-    """
-
-    inputs: dict[str, Tensor]
-    rows: Tensor
-    n_source: int | None
-    n_target: int
 
 
 class TraceableModel(ABC):
@@ -105,6 +52,27 @@ class TraceableModel(ABC):
         weight = self._embedding_modules()[0][1].weight
         assert isinstance(weight, Tensor)
         return weight.device
+
+    def embed(self, stack: Stack, ids: Tensor) -> Tensor:
+        """Give what a stack's embedding module makes of ids.
+
+        Parameters
+        ----------
+        stack : {"source", "target"}
+        ids : torch.Tensor of int, (...)
+
+        Returns
+        -------
+        torch.Tensor, (..., feature)
+        """
+        module = dict(self._embedding_modules())[stack]
+        with left_untouched(self.model), torch.no_grad():
+            embedded: Tensor = module(ids.to(self.device))
+        return embedded
+
+    def embedding_matrix(self, stack: Stack) -> Tensor:
+        """Give the embeddings of the whole vocabulary, (token, feature), of one stack."""
+        return self.embed(stack, torch.arange(max(self.tokenizer.get_vocab().values()) + 1))
 
     @abstractmethod
     def examples(
@@ -157,6 +125,10 @@ class TraceableModel(ABC):
         graph: bool = False,
         attention: bool = False,
         n_steps: int | None = None,
+        embeddings: Mapping[Stack, Tensor] | None = None,
+        tangents: Mapping[Stack, Tensor] | None = None,
+        watched: Sequence[nn.Module] = (),
+        around: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> Trace:
         """Run the model once over texts and targets.
 
@@ -169,6 +141,15 @@ class TraceableModel(ABC):
             Collect the attention weights of the steps.
         n_steps : int, optional
             Run only as far as the first ``n_steps`` steps can see; all of them by default.
+        embeddings : mapping of str to torch.Tensor, each (batch, position, feature), optional
+            Taken in place of what the embedding modules give; of the stacks that are named.
+        tangents : mapping of str to torch.Tensor, each (batch, position, feature), optional
+            Directions in which the embeddings move: the trace tells how the logits follow, by
+            forward-mode differentiation, which needs no graph.
+        watched : sequence of torch.nn.Module
+            Modules whose outputs are kept, as parts of the graph where there is one.
+        around : callable
+            Makes a context in which the model runs.
 
         Returns
         -------
@@ -188,13 +169,18 @@ class TraceableModel(ABC):
         step_ids, step_mask = self._steps(examples, n_steps)
         rows = AttentionRows(batch.rows, batch.n_source, batch.n_target) if attention else None
         intercepted = can_intercept(self.model)
+        activations: list[Tensor] = []
         with ExitStack() as stack:
             stack.enter_context(left_untouched(self.model))
             stack.enter_context(torch.set_grad_enabled(graph))
-            if (graph or attention) and intercepted:
+            if tangents is not None:
+                stack.enter_context(forward_ad.dual_level())
+            if (graph or attention or tangents is not None) and intercepted:
                 self.model.set_attn_implementation(IMPLEMENTATION)
             stack.enter_context(collecting(rows))
-            embeddings = stack.enter_context(self._embeddings_as_leaves(graph))
+            given = _Given(embeddings or {}, tangents or {})
+            leaves = stack.enter_context(self._embeddings_as_leaves(graph, given))
+            kept = stack.enter_context(_outputs_of(watched))
             ends = stack.enter_context(self._cut_before_head(batch.rows, graph))
             options = {"use_cache": False, "return_dict": True}
             if attention and not intercepted:
@@ -202,12 +188,17 @@ class TraceableModel(ABC):
                 # Other implementations report weights that they did not mask.
                 for config in configurations_of(self.model):
                     config._attn_implementation_internal = "eager"
+            stack.enter_context(around())
             output = self.model(**batch.inputs, **options)
-        logits = output.logits
-        if not ends:  # no output head to be found: the logits themselves are cut
-            cut = _rows_of(logits, batch.rows)
-            logits = cut.detach().requires_grad_(graph)
-            ends.extend([cut, logits])
+            logits, tangent = output.logits, None
+            if not ends:  # no output head to be found: the logits themselves are cut
+                cut = _rows_of(logits, batch.rows)
+                logits = cut if tangents is not None else cut.detach().requires_grad_(graph)
+                ends.extend([cut, logits])
+            if tangents is not None:
+                logits, tangent = forward_ad.unpack_dual(logits)
+                ends = [forward_ad.unpack_dual(end).primal for end in ends]
+            activations = [kept[module] for module in watched]
         self._check_numbers(logits, step_mask, examples)
         if rows is not None and not intercepted:
             _add_reported(rows, output)
@@ -216,7 +207,44 @@ class TraceableModel(ABC):
                 f"method: {type(self.model).__name__} has no attention weights to show; "
                 "gradient methods such as 'saliency' work."
             )
-        return Trace(examples, step_ids, step_mask, logits, ends[0], ends[1], embeddings, rows)
+        again = partial(
+            self._traced_again, examples, graph, attention, embeddings, tangents, watched, around
+        )
+        return Trace(
+            examples=examples,
+            step_ids=step_ids,
+            step_mask=step_mask,
+            logits=logits,
+            cut=ends[0],
+            leaf=ends[1],
+            embeddings=leaves,
+            attention=rows,
+            activations=activations,
+            tangent=tangent,
+            again=again,
+        )
+
+    def _traced_again(
+        self,
+        examples: list[Example],
+        graph: bool,
+        attention: bool,
+        embeddings: Mapping[Stack, Tensor] | None,
+        tangents: Mapping[Stack, Tensor] | None,
+        watched: Sequence[nn.Module],
+        around: Callable[[], AbstractContextManager[object]],
+        n_steps: int,
+    ) -> Trace:
+        return self.trace(
+            examples,
+            graph=graph,
+            attention=attention,
+            n_steps=n_steps,
+            embeddings=embeddings,
+            tangents=tangents,
+            watched=watched,
+            around=around,
+        )
 
     def _steps(self, examples: Sequence[Example], n_steps: int) -> tuple[Tensor, Tensor]:
         ids = torch.zeros(len(examples), n_steps, dtype=torch.long)
@@ -241,7 +269,7 @@ class TraceableModel(ABC):
         return self.tokenizer.pad_token_id or 0
 
     @contextmanager
-    def _embeddings_as_leaves(self, graph: bool) -> Iterator[dict[Stack, Tensor]]:
+    def _embeddings_as_leaves(self, graph: bool, given: _Given) -> Iterator[dict[Stack, Tensor]]:
         """Cut the graph behind the embedding modules, and keep what they gave."""
         leaves: dict[Stack, Tensor] = {}
         expected: dict[nn.Module, list[Stack]] = {}
@@ -251,8 +279,12 @@ class TraceableModel(ABC):
         def keep(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> Tensor:
             if not expected[module]:
                 return output
-            leaf = output.detach().requires_grad_(graph)
-            leaves[expected[module].pop(0)] = leaf
+            name = expected[module].pop(0)
+            leaf = given.embedding(name, output).detach().requires_grad_(graph)
+            leaves[name] = leaf
+            if given.tangents:
+                moving: Tensor = forward_ad.make_dual(leaf, given.tangent(name, leaf))
+                return moving
             # A copy, for models that go on in place.
             return leaf.clone() if graph else leaf
 
@@ -272,7 +304,8 @@ class TraceableModel(ABC):
 
         def cut(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             hidden = _rows_of(arguments[0], rows)
-            leaf = hidden.detach().requires_grad_(graph)
+            # Without a graph there is nothing to cut, and a direction goes on into the head.
+            leaf = hidden.detach().requires_grad_() if graph else hidden
             ends[:] = [hidden, leaf]
             return (leaf, *arguments[1:])
 
@@ -290,6 +323,46 @@ class TraceableModel(ABC):
             token = example.target[example.start + step]
             where = f"{token.label!r} (position {token.position})"
             raise ValueError(NOT_NUMBERS.format(where=where))
+
+
+@dataclass(frozen=True)
+class _Given:
+    """Embeddings, and directions in which they move, that replace those of a run."""
+
+    embeddings: Mapping[Stack, Tensor]
+    tangents: Mapping[Stack, Tensor]
+
+    def embedding(self, name: Stack, own: Tensor) -> Tensor:
+        """Give what stands in for a stack's own embeddings, cut to as many positions."""
+        if name not in self.embeddings:
+            return own
+        return self.embeddings[name][:, : own.shape[1]].to(own)
+
+    def tangent(self, name: Stack, own: Tensor) -> Tensor:
+        """Give the direction in which a stack's embeddings move; zero where none is given."""
+        if name not in self.tangents:
+            return torch.zeros_like(own)
+        return self.tangents[name][:, : own.shape[1]].to(own)
+
+
+@contextmanager
+def _outputs_of(modules: Sequence[nn.Module]) -> Iterator[dict[nn.Module, Tensor]]:
+    """Keep what modules give while the model runs; the first tensor where they give several."""
+    kept: dict[nn.Module, Tensor] = {}
+
+    def keep(module: nn.Module, _: tuple[object, ...], output: object) -> None:
+        first = output[0] if isinstance(output, tuple | list) else output
+        if not isinstance(first, Tensor):
+            raise NotImplementedError(
+                f"target_layer: {type(module).__name__} gives a {type(output).__name__}, "
+                "not a tensor that could be attributed."
+            )
+        kept[module] = first
+
+    with ExitStack() as hooks:
+        for module in modules:
+            hooks.callback(module.register_forward_hook(keep).remove)
+        yield kept
 
 
 def right_padded(

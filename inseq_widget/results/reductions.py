@@ -56,7 +56,7 @@ def reduce_dims(array: xr.DataArray, dims: Dims, reduction: str) -> xr.DataArray
         raise ValueError(
             f"reduction: {reduction!r} is not known; choose one of {', '.join(_REDUCTIONS)}."
         )
-    return _REDUCTIONS[reduction](array, dims)
+    return _REDUCTIONS[reduction](array, dims) if dims else array
 
 
 def share_of_step(scores: xr.DataArray) -> xr.DataArray:

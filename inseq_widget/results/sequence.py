@@ -130,16 +130,21 @@ class FeatureAttributionSequenceOutput(Shows):
             )
         return self.kept["raw"]
 
-    def reduce(self, reduction: str) -> xr.DataArray:
+    def reduce(self, reduction: str, keep: Sequence[str] = ()) -> xr.DataArray:
         """Give the scores under another reduction of their features, layers and heads.
+
+        Where there are features and layers, the reduction is over features, and layers are
+        averaged.
 
         Parameters
         ----------
         reduction : {"norm", "sum", "mean", "max", "absmax"}
+        keep : sequence of {"layer", "head"}
+            Dimensions to keep.
 
         Returns
         -------
-        xarray.DataArray, (input, step)
+        xarray.DataArray, (input, step, *keep)
 
         Raises
         ------
@@ -150,7 +155,9 @@ class FeatureAttributionSequenceOutput(Shows):
             array = self.kept[reduction]
         elif "raw" in self.kept:
             raw = self.kept["raw"]
-            array = reduce_dims(raw, raw.dims[2:], reduction)
+            # Layers of vectors are averaged; layers of weights are reduced like the heads.
+            first = ["feature"] if "feature" in raw.dims else raw.dims[2:]
+            array = reduce_dims(raw, [dim for dim in first if dim not in keep], reduction)
         elif reduction == "mean" and "sum" in self.kept:
             total = self.kept["sum"]
             array = total / total.attrs["n_features"]
@@ -165,6 +172,7 @@ class FeatureAttributionSequenceOutput(Shows):
                 f"reduction: {reduction!r} is not known; "
                 f"choose one of {', '.join(REDUCTION_NAMES)}."
             )
+        array = reduce_dims(array, [dim for dim in array.dims[2:] if dim not in keep], "mean")
         return array.assign_attrs(reduction=reduction)
 
     @property
@@ -196,7 +204,8 @@ class FeatureAttributionSequenceOutput(Shows):
         ----------
         do_aggregation : bool, default True
             Aggregate as Inseq does by default: the norm over features, or the mean over layers
-            and heads, and then each step's share. Otherwise the values of :attr:`scores`.
+            and heads, and then each step's share. Otherwise, and for methods that give one
+            number for each input and step, the values of :attr:`scores`.
 
         Returns
         -------
@@ -206,7 +215,9 @@ class FeatureAttributionSequenceOutput(Shows):
             out; ``"step_scores"`` maps it to ``{name: value}``.
         """
         scores = (
-            share_of_step(self.reduce(self._inseq_reduction)) if do_aggregation else self.scores
+            share_of_step(self.reduce(self._inseq_reduction))
+            if do_aggregation and self._has_dimensions
+            else self.scores
         )
         inputs, steps = self.inputs, self.steps
         values = scores.to_numpy()
@@ -266,6 +277,10 @@ class FeatureAttributionSequenceOutput(Shows):
     @property
     def _any(self) -> xr.DataArray:
         return next(iter(self.kept.values()))
+
+    @property
+    def _has_dimensions(self) -> bool:
+        return "raw" not in self.kept or self.kept["raw"].ndim > 2
 
     @property
     def _inseq_reduction(self) -> str:
