@@ -18,7 +18,9 @@ from inseq_widget.methods.base import (
 )
 from inseq_widget.methods.chunking import ChunkSizer
 from inseq_widget.methods.kept import FeatureScores
-from inseq_widget.models import Trace
+from inseq_widget.methods.long_texts import WHOLE_GRAPH_BYTES, backward_by_layers
+from inseq_widget.models import Example, Trace, TraceableModel
+from inseq_widget.models.layerwise import graph_bytes, traced_by_layers
 from inseq_widget.models.precision import at_least_single
 
 
@@ -41,6 +43,13 @@ class GradientMethod(AttributionMethod):
         torch.Tensor, (step, batch, position, feature)
         """
 
+    def trace(self, model: TraceableModel, examples: Sequence[Example]) -> Trace:
+        """See :meth:`AttributionMethod.trace`; long texts are traced layer by layer."""
+        by_layers = None
+        if graph_bytes(model, examples) > WHOLE_GRAPH_BYTES:
+            by_layers = traced_by_layers(model, examples)
+        return by_layers or super().trace(model, examples)
+
     def attribute(self, job: Job) -> BatchScores:
         """See :meth:`AttributionMethod.attribute`."""
         trace = job.trace
@@ -59,7 +68,12 @@ class GradientMethod(AttributionMethod):
         def inputs(reached: Trace) -> list[Tensor]:
             return [reached.embeddings[stack] for stack in job.stacks]
 
-        for steps, gradients, reached in backward_rows(trace, starts, inputs):
+        rows = (
+            backward_rows(trace, starts, inputs)
+            if trace.chain is None
+            else backward_by_layers(job.model, trace, trace.chain, starts)
+        )
+        for steps, gradients, reached in rows:
             for stack, gradient in zip(job.stacks, gradients, strict=True):
                 wide = gradient.to(dtype) * scale[:, steps].movedim(1, 0)[..., None]
                 kept.put(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
 from inseq_widget.models.attention import AttentionRows
 from inseq_widget.models.example import Example
+
+if TYPE_CHECKING:
+    from inseq_widget.models.layerwise import LayerChain
 
 Stack = Literal["source", "target"]
 
@@ -43,6 +46,8 @@ class Trace:
         How the logits change along the direction in which the embeddings were moved.
     again : callable
         Runs the same, only as far as a number of steps can see.
+    chain : LayerChain or None
+        The layers, where their insides were not kept: they have to be differentiated one by one.
     """
 
     examples: list[Example]
@@ -56,6 +61,7 @@ class Trace:
     activations: list[Tensor]
     tangent: Tensor | None
     again: Callable[[int], Trace]
+    chain: LayerChain | None = None
 
 
 @dataclass
