@@ -1,22 +1,35 @@
-"""The one interception point: every attention call of a model, seen at transformers' interface.
+"""The one interception point: every attention call of a model can be observed and replaced.
 
-The implementation registered here computes attention by plain matrix products in the dtype of
-its input, which differentiates in batches of backward rows, and hands the weights of the query
-rows that somebody asked for to a :class:`AttentionRows`.
+Models call attention through transformers' attention interface, where the implementation that is
+registered here computes it by plain matrix products in the dtype of its input, which
+differentiate in batches of backward rows. Architectures that attend on their own are followed by
+:mod:`inseq_widget.models.attention_fallback`. Either way, an observer sees the same calls.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from typing import Protocol
 
-import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
+
+from inseq_widget.models.attention_call import (
+    AttentionCall,
+    AttentionFunction,
+    Observation,
+    Observer,
+    plain_weights,
+    weighted_values,
+)
+from inseq_widget.models.attention_fallback import following
+from inseq_widget.models.state import configurations_of, left_untouched
+
+__all__ = ["IMPLEMENTATION", "AttentionCall", "Observer", "can_intercept", "observing"]
 
 IMPLEMENTATION = "inseq_widget"
 # What the implementation understands by itself; a call with more goes to the model's own.
@@ -31,73 +44,54 @@ _UNDERSTOOD = {
     "output_hidden_states",
     "return_dict",
 }
+# Weights that take more than this are not kept for a backward pass, which is slower without them.
+_FUSED_BYTES = 2**28
+_active: ContextVar[Observation | None] = ContextVar("inseq_widget_observation", default=None)
 
 
-class AttentionRows:
-    """Collects the attention weights of some query rows while a model runs.
+@contextmanager
+def observing(
+    model: PreTrainedModel,
+    observer: Observer,
+    n_source: int | None,
+    n_target: int,
+    n_batch: int = 1,
+) -> Iterator[Observation]:
+    """Show every attention call of the model, or of one of its layers, to an observer.
 
     Parameters
     ----------
-    rows : torch.Tensor, (batch, step)
-        The query positions that are wanted, for the stack that generates.
+    model : PreTrainedModel
+    observer : callable
     n_source : int or None
-        Number of encoder positions, padding included; None for a decoder-only model.
+        Number of encoder positions; None for a decoder-only model.
     n_target : int
-        Number of decoder positions, padding included. It must differ from ``n_source``: that is
-        how cross-attention is told from self-attention without knowing the architecture.
+        Number of decoder positions, which must differ from ``n_source``.
+    n_batch : int, default 1
+        Number of texts that run together.
 
-    Attributes
-    ----------
-    own : list of torch.Tensor, each (batch, head, step, target)
-        Self-attention of the generating stack, layer by layer.
-    cross : list of torch.Tensor, each (batch, head, step, source)
-        Cross-attention, layer by layer.
+    Yields
+    ------
+    Observation
     """
-
-    def __init__(self, rows: Tensor, n_source: int | None, n_target: int) -> None:
-        self._rows = rows
-        self._n_source = n_source
-        self._n_target = n_target
-        self.own: list[Tensor] = []
-        self.cross: list[Tensor] = []
-
-    def wants(self, n_queries: int, n_keys: int) -> bool:
-        """Say whether a call with so many queries and keys belongs to the generating stack."""
-        return n_queries == self._n_target and n_keys in (self._n_target, self._n_source)
-
-    def are_many(self, n_queries: int) -> bool:
-        """Say whether so many rows are wanted that computing all of them costs little more."""
-        return 2 * self._rows.shape[1] >= n_queries
-
-    def select(self, tensor: Tensor) -> Tensor:
-        """Take the wanted rows of a tensor whose dimension 2 counts queries."""
-        if tensor.shape[2] == 1:
-            return tensor
-        _, heads, _, width = tensor.shape
-        index = self._rows[:, None, :, None].expand(-1, heads, -1, width)
-        return tensor.expand(self._rows.shape[0], -1, -1, -1).gather(2, index)
-
-    def add(self, weights: Tensor) -> None:
-        """Keep the weights of one layer, (batch, head, step, key)."""
-        (self.own if weights.shape[-1] == self._n_target else self.cross).append(weights)
+    observation = Observation(observer, n_source, n_target, n_batch)
+    with ExitStack() as stack:
+        stack.enter_context(left_untouched(model))
+        stack.enter_context(observation.counting(model))
+        if can_intercept(model):
+            model.set_attn_implementation(IMPLEMENTATION)
+            stack.callback(_active.reset, _active.set(observation))
+        else:
+            # Other implementations report weights that they did not mask, or have none.
+            for config in configurations_of(model):
+                config._attn_implementation_internal = "eager"
+            stack.enter_context(following(model, observation))
+        yield observation
 
 
-_active: ContextVar[AttentionRows | None] = ContextVar("inseq_widget_attention_rows", default=None)
-
-
-class _AttentionFunction(Protocol):
-    def __call__(
-        self,
-        module: nn.Module,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attention_mask: Tensor | None,
-        *,
-        scaling: float,
-        dropout: float,
-        **kwargs: object,
-    ) -> tuple[Tensor, Tensor | None]: ...
+def can_intercept(model: PreTrainedModel) -> bool:
+    """Say whether the model's attention goes through transformers' attention interface."""
+    return bool(model._can_set_attn_implementation())
 
 
 def intercepted_attention(
@@ -109,7 +103,7 @@ def intercepted_attention(
     scaling: float | None = None,
     dropout: float = 0.0,
     **kwargs: object,
-) -> tuple[Tensor, Tensor | None]:
+) -> tuple[Tensor, None]:
     """Attend, as transformers' attention interface asks it to be done.
 
     Parameters
@@ -129,65 +123,66 @@ def intercepted_attention(
     -------
     output : torch.Tensor, (batch, query, head, feature)
     weights : None
-        Wanted rows go to the active :class:`AttentionRows` instead.
+        An observer gets them instead.
     """
-    attend = _own_function(module, kwargs) or _plain_attention
+    function = _own_function(module, kwargs)
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    rows = _active.get()
-    if rows is not None and rows.wants(query.shape[2], key.shape[2]):
-        if attend is _plain_attention and rows.are_many(query.shape[2]):
-            # Where most rows are wanted anyway, one plain product gives them and the output.
-            output, weights = _plain_attention(
-                module, query, key, value, attention_mask, scaling=scaling, dropout=0.0
+    observation = _active.get()
+    if observation is not None:
+        kind = observation.kind(query.shape[2], key.shape[2])
+        if kind is not None:
+            call = AttentionCall(
+                module,
+                observation.layer,
+                kind,
+                value,
+                query,
+                key,
+                attention_mask,
+                scaling,
+                function,
+                kwargs,
             )
-            rows.add(rows.select(weights.detach()))
-            return output, None
-        mask = None if attention_mask is None else rows.select(attention_mask)
-        _, wanted = attend(
-            module, rows.select(query), key, value, mask, scaling=scaling, dropout=0.0, **kwargs
-        )
-        assert wanted is not None, "an attention function must give its weights"
-        rows.add(wanted.detach())
-    if rows is not None and attend is _plain_attention:
-        # Without a backward pass to come, the fused kernel is faster and keeps no weights.
-        fused = nn.functional.scaled_dot_product_attention(
-            query, key, value, attention_mask, scale=scaling, enable_gqa=True
-        )
-        return fused.transpose(1, 2).contiguous(), None
-    output, _ = attend(
+            instead = observation.see(call)
+            if instead is not None:
+                return instead.contiguous(), None
+        if function is None and not _differentiated(query):
+            # Without a backward pass to come, the fused kernel is faster and keeps no weights.
+            return _fused(query, key, value, attention_mask, scaling), None
+    if function is None:
+        if _n_bytes(query, key) > _FUSED_BYTES and not _has_direction(query):
+            return _fused(query, key, value, attention_mask, scaling), None
+        return weighted_values(plain_weights(query, key, attention_mask, scaling), value), None
+    output, _ = function(
         module, query, key, value, attention_mask, scaling=scaling, dropout=0.0, **kwargs
     )
     return output, None
 
 
-def _plain_attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    *,
-    scaling: float,
-    dropout: float,
-    **kwargs: object,
-) -> tuple[Tensor, Tensor]:
-    """Attend by matrix products; several query heads may share a key-value head."""
-    batch, heads, n_queries, features = query.shape
-    kv_heads = key.shape[1]
-    # Query heads that share a key-value head are stacked as further queries of it: no copies.
-    stacked = (query * scaling).reshape(batch, kv_heads, -1, features)
-    products = torch.matmul(stacked, key.transpose(2, 3)).view(batch, heads, n_queries, -1)
-    if attention_mask is not None:
-        products = products + attention_mask
-    # Half precision needs the wider exponent sums; single and double keep their own precision.
-    wide = torch.float32 if query.dtype in (torch.float16, torch.bfloat16) else query.dtype
-    weights = torch.softmax(products, dim=-1, dtype=wide).to(query.dtype)
-    output = torch.matmul(weights.view(batch, kv_heads, -1, weights.shape[-1]), value)
-    output = output.view(batch, heads, n_queries, -1)
-    return output.transpose(1, 2).contiguous(), weights
+def _fused(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float
+) -> Tensor:
+    """Attend without keeping the weights, (batch, query, head, feature)."""
+    fused = nn.functional.scaled_dot_product_attention(
+        query, key, value, mask, scale=scaling, enable_gqa=True
+    )
+    return fused.transpose(1, 2).contiguous()
 
 
-def _own_function(module: nn.Module, kwargs: dict[str, object]) -> _AttentionFunction | None:
+def _n_bytes(query: Tensor, key: Tensor) -> int:
+    """Give the memory that the weights would take."""
+    return query[..., 0].numel() * key.shape[2] * query.element_size()
+
+
+def _differentiated(tensor: Tensor) -> bool:
+    return tensor.requires_grad or _has_direction(tensor)
+
+
+def _has_direction(tensor: Tensor) -> bool:
+    return forward_ad.unpack_dual(tensor).tangent is not None
+
+
+def _own_function(module: nn.Module, kwargs: dict[str, object]) -> AttentionFunction | None:
     """Find the model's own attention function where a call says more than is understood here.
 
     Soft-capped scores, attention sinks and relative position biases arrive as extra keywords;
@@ -202,24 +197,9 @@ def _own_function(module: nn.Module, kwargs: dict[str, object]) -> _AttentionFun
             f"{type(module).__name__} passes {', '.join(sorted(extra))} to its attention, "
             "and its module defines no eager_attention_forward that says what they mean."
         )
-    function: _AttentionFunction = own
+    function: AttentionFunction = own
     return function
 
 
 AttentionInterface.register(IMPLEMENTATION, intercepted_attention)
 AttentionMaskInterface.register(IMPLEMENTATION, eager_mask)
-
-
-def can_intercept(model: PreTrainedModel) -> bool:
-    """Say whether the model's attention goes through transformers' attention interface."""
-    return bool(model._can_set_attn_implementation())
-
-
-@contextmanager
-def collecting(rows: AttentionRows | None) -> Iterator[None]:
-    """Hand the attention weights of the model run inside the block to ``rows``."""
-    token = _active.set(rows)
-    try:
-        yield
-    finally:
-        _active.reset(token)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
-from inseq_widget.models.attention import AttentionRows
+from inseq_widget.models.attention_rows import AttentionRows
 from inseq_widget.models.example import Example
 
 if TYPE_CHECKING:

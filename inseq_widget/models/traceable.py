@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import torch
@@ -16,13 +15,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from inseq_widget.models.attention import (
     IMPLEMENTATION,
-    AttentionRows,
+    Observer,
     can_intercept,
-    collecting,
+    observing,
 )
+from inseq_widget.models.attention_rows import AttentionRows
 from inseq_widget.models.example import Example
 from inseq_widget.models.faults import NOT_NUMBERS
-from inseq_widget.models.state import configurations_of, left_untouched
+from inseq_widget.models.state import left_untouched
 from inseq_widget.models.trace import Batch, Stack, Trace
 from inseq_widget.results import Token
 
@@ -124,6 +124,7 @@ class TraceableModel(ABC):
         *,
         graph: bool = False,
         attention: bool = False,
+        observer: Observer | None = None,
         n_steps: int | None = None,
         embeddings: Mapping[Stack, Tensor] | None = None,
         tangents: Mapping[Stack, Tensor] | None = None,
@@ -139,6 +140,8 @@ class TraceableModel(ABC):
             Keep the graph between embeddings and logits.
         attention : bool, default False
             Collect the attention weights of the steps.
+        observer : callable, optional
+            Sees every attention call, and may give another output to use; not beside ``attention``.
         n_steps : int, optional
             Run only as far as the first ``n_steps`` steps can see; all of them by default.
         embeddings : mapping of str to torch.Tensor, each (batch, position, feature), optional
@@ -165,31 +168,29 @@ class TraceableModel(ABC):
         examples = list(examples)
         longest = max(example.n_steps for example in examples)
         n_steps = longest if n_steps is None else n_steps
-        batch = self._batch(examples, n_steps, distinct=attention)
+        assert not (attention and observer), "an observer can collect rows itself"
+        batch = self._batch(examples, n_steps, distinct=attention or observer is not None)
         step_ids, step_mask = self._steps(examples, n_steps)
-        rows = AttentionRows(batch.rows, batch.n_source, batch.n_target) if attention else None
-        intercepted = can_intercept(self.model)
+        rows = AttentionRows(batch.rows) if attention else None
+        watching = rows if attention else observer
         activations: list[Tensor] = []
         with ExitStack() as stack:
             stack.enter_context(left_untouched(self.model))
             stack.enter_context(torch.set_grad_enabled(graph))
             if tangents is not None:
                 stack.enter_context(forward_ad.dual_level())
-            if (graph or attention or tangents is not None) and intercepted:
+            if (graph or tangents is not None) and can_intercept(self.model):
                 self.model.set_attn_implementation(IMPLEMENTATION)
-            stack.enter_context(collecting(rows))
+            seen = None
+            if watching is not None:
+                sizes = (batch.n_source, batch.n_target, len(examples))
+                seen = stack.enter_context(observing(self.model, watching, *sizes))
             given = _Given(embeddings or {}, tangents or {})
             leaves = stack.enter_context(self._embeddings_as_leaves(graph, given))
             kept = stack.enter_context(_outputs_of(watched))
             ends = stack.enter_context(self._cut_before_head(batch.rows, graph))
-            options = {"use_cache": False, "return_dict": True}
-            if attention and not intercepted:
-                options["output_attentions"] = True
-                # Other implementations report weights that they did not mask.
-                for config in configurations_of(self.model):
-                    config._attn_implementation_internal = "eager"
             stack.enter_context(around())
-            output = self.model(**batch.inputs, **options)
+            output = self.model(**batch.inputs, use_cache=False, return_dict=True)
             logits, tangent = output.logits, None
             if not ends:  # no output head to be found: the logits themselves are cut
                 cut = _rows_of(logits, batch.rows)
@@ -200,16 +201,25 @@ class TraceableModel(ABC):
                 ends = [forward_ad.unpack_dual(end).primal for end in ends]
             activations = [kept[module] for module in watched]
         self._check_numbers(logits, step_mask, examples)
-        if rows is not None and not intercepted:
-            _add_reported(rows, output)
-        if rows is not None and not (rows.own or rows.cross):
+        if seen is not None and not seen.n_calls:
             raise NotImplementedError(
                 f"method: {type(self.model).__name__} has no attention weights to show; "
                 "gradient methods such as 'saliency' work."
             )
-        again = partial(
-            self._traced_again, examples, graph, attention, embeddings, tangents, watched, around
-        )
+
+        def again(n_steps: int) -> Trace:
+            return self.trace(
+                examples,
+                graph=graph,
+                attention=attention,
+                observer=observer,
+                n_steps=n_steps,
+                embeddings=embeddings,
+                tangents=tangents,
+                watched=watched,
+                around=around,
+            )
+
         return Trace(
             examples=examples,
             step_ids=step_ids,
@@ -222,28 +232,6 @@ class TraceableModel(ABC):
             activations=activations,
             tangent=tangent,
             again=again,
-        )
-
-    def _traced_again(
-        self,
-        examples: list[Example],
-        graph: bool,
-        attention: bool,
-        embeddings: Mapping[Stack, Tensor] | None,
-        tangents: Mapping[Stack, Tensor] | None,
-        watched: Sequence[nn.Module],
-        around: Callable[[], AbstractContextManager[object]],
-        n_steps: int,
-    ) -> Trace:
-        return self.trace(
-            examples,
-            graph=graph,
-            attention=attention,
-            n_steps=n_steps,
-            embeddings=embeddings,
-            tangents=tangents,
-            watched=watched,
-            around=around,
         )
 
     def _steps(self, examples: Sequence[Example], n_steps: int) -> tuple[Tensor, Tensor]:
@@ -298,7 +286,7 @@ class TraceableModel(ABC):
         """Send only the wanted rows into the output head, detached from what made them."""
         ends: list[Tensor] = []
         head = self.model.get_output_embeddings()
-        if head is None:
+        if head is None or isinstance(head, nn.Embedding):  # the input's, where they are tied
             yield ends
             return
 
@@ -395,11 +383,3 @@ def _rows_of(hidden: Tensor, rows: Tensor) -> Tensor:
     """Take rows (batch, step) of a tensor (batch, position, feature)."""
     index = rows.to(hidden.device)[:, :, None].expand(-1, -1, hidden.shape[-1])
     return hidden.gather(1, index)
-
-
-def _add_reported(rows: AttentionRows, output: Mapping[str, tuple[Tensor, ...] | None]) -> None:
-    """Take the wanted rows of the attention weights that a model reports itself."""
-    for name in ("attentions", "decoder_attentions", "cross_attentions"):
-        for weights in output.get(name) or ():
-            if weights is not None:
-                rows.add(rows.select(weights))
