@@ -152,17 +152,9 @@ def head_gradients(trace: Trace, job: Job) -> tuple[Tensor, Tensor]:
     ValueError
         When the attributed function does not give one number a step, or breaks the graph.
     """
-    logits = at_least_single(trace.logits.detach()).requires_grad_()
-    values = job.values(logits, trace.step_ids)
-    if not values.requires_grad:
-        raise ValueError(
-            "attributed_fn: its value does not depend differentiably on the logits; "
-            "use torch operations, without detach, item or argmax."
-        )
-    total = torch.where(trace.step_mask, values, torch.zeros_like(values)).sum()
-    (at_logits,) = torch.autograd.grad(total, logits)
-    if trace.logits.dtype == logits.dtype:
-        scale = at_logits.new_ones(*values.shape, 1)
+    _, at_logits = value_gradients(trace, job)
+    if trace.logits.dtype == at_logits.dtype:
+        scale = at_logits.new_ones(*at_logits.shape[:-1], 1)
     else:
         # The gradient of a rare token is too small for half precision on its way back.
         scale = at_logits.abs().amax(-1, keepdim=True)
@@ -172,6 +164,38 @@ def head_gradients(trace: Trace, job: Job) -> tuple[Tensor, Tensor]:
         return scaled, scale
     (starts,) = torch.autograd.grad(trace.logits, trace.leaf, scaled)
     return starts, scale
+
+
+def value_gradients(trace: Trace, job: Job) -> tuple[Tensor, Tensor]:
+    """Compute the attributed function of every step, and differentiate it by its own logits.
+
+    Parameters
+    ----------
+    trace : Trace
+    job : Job
+
+    Returns
+    -------
+    values : torch.Tensor, (batch, step)
+    gradients : torch.Tensor, (batch, step, vocabulary)
+        Zero where a shorter text has no such step.
+
+    Raises
+    ------
+    ValueError
+        When the attributed function does not give one number a step, or breaks the graph.
+    """
+    logits = at_least_single(trace.logits.detach()).requires_grad_()
+    with torch.enable_grad():
+        values = job.values(logits, trace.step_ids)
+        if not values.requires_grad:
+            raise ValueError(
+                "attributed_fn: its value does not depend differentiably on the logits; "
+                "use torch operations, without detach, item or argmax."
+            )
+        total = torch.where(trace.step_mask, values, torch.zeros_like(values)).sum()
+    (gradients,) = torch.autograd.grad(total, logits)
+    return values.detach(), gradients
 
 
 def backward_rows(
@@ -202,17 +226,45 @@ def backward_rows(
     trace : Trace
         The trace that was differentiated; it may be cut to the positions that the steps see.
     """
-    n_steps = starts.shape[1]
-    sizer = ChunkSizer(starts.device, rows_at_once or n_steps, _bytes_of_a_row(trace))
-    # Backwards: the longest chunk uses the trace that is there, and frees it for a shorter one.
-    stop = n_steps
-    while stop > 0:
-        trace = _cut_where_it_pays(trace, stop, sizer.rows)
+    every = range(starts.shape[1])
+    for steps, gradients, reached in backward_chosen(trace, starts, inputs, every, rows_at_once):
+        yield slice(steps[0], steps[-1] + 1), gradients, reached
 
-        def chunk(rows: int, trace: Trace = trace, stop: int = stop) -> list[Tensor]:
-            first = max(0, stop - rows)
-            cotangents = starts.new_zeros(stop - first, *trace.cut.shape)
-            for row, step in enumerate(range(first, stop)):
+
+def backward_chosen(
+    trace: Trace,
+    starts: Tensor,
+    inputs: Callable[[Trace], Sequence[Tensor]],
+    steps: Sequence[int],
+    rows_at_once: int | None = None,
+) -> Iterator[tuple[Sequence[int], list[Tensor], Trace]]:
+    """Differentiate some steps as :func:`backward_rows` does all of them.
+
+    Parameters
+    ----------
+    trace, starts, inputs, rows_at_once
+        As :func:`backward_rows` takes them.
+    steps : sequence of int
+        In ascending order.
+
+    Yields
+    ------
+    steps : sequence of int
+        The steps of this chunk, in ascending order.
+    gradients : list of torch.Tensor, each (step, batch, position, feature)
+    trace : Trace
+        As :func:`backward_rows` yields it.
+    """
+    sizer = ChunkSizer(starts.device, rows_at_once or len(steps), bytes_of_a_row(trace))
+    # Backwards: the longest chunk uses the trace that is there, and frees it for a shorter one.
+    left = len(steps)
+    while left > 0:
+        trace = _cut_where_it_pays(trace, steps[left - 1] + 1, min(left, 2 * sizer.rows))
+
+        def chunk(rows: int, trace: Trace = trace, left: int = left) -> list[Tensor]:
+            chosen = steps[max(0, left - rows) : left]
+            cotangents = starts.new_zeros(len(chosen), *trace.cut.shape)
+            for row, step in enumerate(chosen):
                 cotangents[row, :, step] = starts[:, step]
             return list(
                 torch.autograd.grad(
@@ -225,12 +277,12 @@ def backward_rows(
             )
 
         gradients, rows = sizer.run(chunk)
-        first = max(0, stop - rows)
-        yield slice(first, stop), gradients, trace
-        stop = first
+        first = max(0, left - rows)
+        yield steps[first:left], gradients, trace
+        left = first
 
 
-def _bytes_of_a_row(trace: Trace) -> int:
+def bytes_of_a_row(trace: Trace) -> int:
     """Guess, on the large side, what one backward row takes while it runs through a layer."""
     total = 0
     for embedded in trace.embeddings.values():
@@ -241,7 +293,7 @@ def _bytes_of_a_row(trace: Trace) -> int:
     return total
 
 
-def _cut_where_it_pays(trace: Trace, stop: int, rows: int) -> Trace:
+def _cut_where_it_pays(trace: Trace, stop: int, later_rows: int) -> Trace:
     """Trace again without the positions that come after step ``stop``, if that saves work.
 
     A forward pass costs about what one backward row does, both in proportion to the positions;
@@ -250,7 +302,6 @@ def _cut_where_it_pays(trace: Trace, stop: int, rows: int) -> Trace:
     present = trace.embeddings["target"].shape[1]
     visible = max(min(example.end, example.start + stop) - 1 for example in trace.examples)
     source = trace.embeddings["source"].shape[1] if "source" in trace.embeddings else 0
-    later_rows = min(stop, 2 * rows)
     if later_rows * (present - visible) <= visible + source:
         return trace
     return trace.again(stop)

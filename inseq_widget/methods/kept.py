@@ -53,7 +53,14 @@ class FeatureScores:
                 for stack, width in widths.items()
             }
 
-    def put(self, stack: Stack, steps: slice, scores: Tensor, layer: int | None = None) -> None:
+    def put(
+        self,
+        stack: Stack,
+        steps: slice,
+        scores: Tensor,
+        layer: int | None = None,
+        texts: slice = slice(None),
+    ) -> None:
         """Take the finished scores of some steps.
 
         Parameters
@@ -64,11 +71,13 @@ class FeatureScores:
             May have fewer positions than the stack: those that the steps see.
         layer : int, optional
             Place of the layer, where there are several.
+        texts : slice
+            The texts of the batch that the scores are of; all of them by default.
         """
         width = scores.shape[2]
         for name, by_stack in self._kept.items():
             reduced = _REDUCED[name](scores) if name in _REDUCED else scores
-            place = by_stack[stack][:, :width, steps]
+            place = by_stack[stack][texts, :width, steps]
             if layer is not None:
                 place = place[:, :, :, layer]
             place.copy_(reduced.movedim(0, 2))
