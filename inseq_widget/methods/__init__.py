@@ -1,6 +1,7 @@
 """Attribution methods, each on work that is shared between the steps."""
 
-from inseq_widget.methods import attention, gradients  # each registers its methods
+from importlib import import_module
+
 from inseq_widget.methods.base import (
     AttributionMethod,
     BatchScores,
@@ -11,14 +12,33 @@ from inseq_widget.methods.base import (
     make_method,
 )
 
+# Each of these modules registers its methods.
+for _module in (
+    "alti",
+    "attention",
+    "attnlrp",
+    "deeplift",
+    "discretized",
+    "dummy",
+    "flow",
+    "gradients",
+    "integrated",
+    "layer_gradients",
+    "layer_integrated",
+    "noise",
+    "perturbation",
+    "reagent",
+    "rollout",
+    "value_zeroing",
+):
+    import_module(f"{__name__}.{_module}")
+
 __all__ = [
     "AttributionMethod",
     "BatchScores",
     "Job",
     "TextMethod",
     "TextScores",
-    "attention",
-    "gradients",
     "list_methods",
     "make_method",
 ]
