@@ -187,30 +187,39 @@ class IntegratedGradients(Integrated):
         """Find the number of points that brings each step within the tolerance.
 
         A number counts when the next larger one that is tried is within it, too: a delta can
-        pass through zero by chance.
+        pass through zero by chance. Steps that not even all points bring within it are not tried
+        any further.
         """
         needed = [self.n_steps] * text.example.n_steps
-        pending = list(text.steps)
+        *smaller, largest = numbers_to_try(self.n_steps)
+        pending = sorted(self._steps_within(text, baselines, differences, text.steps, largest))
         met_before: dict[int, int] = {}
-        for number in numbers_to_try(self.n_steps):
-            path = StraightPath(text, baselines, nodes_of(self.method, number))
-            stop = pending[-1] + 1
-            integrals = _integrated_slopes(text, path, stop, self.internal_batch_size)
-            within = self._within(integrals - differences[:stop], differences[:stop])
-            still = []
-            for step in pending:
-                if within[step] and step in met_before:
-                    needed[step] = met_before[step]
-                    continue
-                still.append(step)
-                if within[step]:
-                    met_before[step] = number
-                else:
-                    met_before.pop(step, None)
-            pending = still
+        for number in smaller:
             if not pending:
                 break
+            within = self._steps_within(text, baselines, differences, pending, number)
+            for step in within & met_before.keys():
+                needed[step] = met_before[step]
+            pending = [step for step in pending if not (step in within and step in met_before)]
+            met_before = dict.fromkeys(within, number)
+        for step in pending:
+            needed[step] = met_before.get(step, self.n_steps)
         return needed
+
+    def _steps_within(
+        self,
+        text: Text,
+        baselines: dict[Stack, Tensor],
+        differences: Tensor,
+        steps: Sequence[int],
+        number: int,
+    ) -> set[int]:
+        """Find which of some steps so many points bring within the tolerance."""
+        path = StraightPath(text, baselines, nodes_of(self.method, number))
+        stop = max(steps) + 1
+        integrals = _integrated_slopes(text, path, stop, self.internal_batch_size)
+        within = self._within(integrals - differences[:stop], differences[:stop])
+        return {step for step in steps if within[step]}
 
 
 @register

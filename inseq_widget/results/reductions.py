@@ -59,6 +59,22 @@ def reduce_dims(array: xr.DataArray, dims: Dims, reduction: str) -> xr.DataArray
     return _REDUCTIONS[reduction](array, dims) if dims else array
 
 
+def mean_of_present(array: xr.DataArray, dims: Dims) -> xr.DataArray:
+    """Average over dimensions along which some scores do not exist.
+
+    Parameters
+    ----------
+    array : xarray.DataArray
+    dims : sequence of hashable
+
+    Returns
+    -------
+    xarray.DataArray
+        The array without ``dims``: the mean of the scores that are there, NaN where none is.
+    """
+    return array.mean(dims, skipna=True) if dims else array
+
+
 def share_of_step(scores: xr.DataArray) -> xr.DataArray:
     """Divide the scores of every step by their total magnitude over all inputs.
 

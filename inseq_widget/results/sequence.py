@@ -13,7 +13,12 @@ import xarray as xr
 
 from inseq_widget.results.display import Shows
 from inseq_widget.results.provenance import Info, LiveModel
-from inseq_widget.results.reductions import REDUCTION_NAMES, reduce_dims, share_of_step
+from inseq_widget.results.reductions import (
+    REDUCTION_NAMES,
+    mean_of_present,
+    reduce_dims,
+    share_of_step,
+)
 from inseq_widget.results.tokens import Token, labels
 
 if TYPE_CHECKING:
@@ -66,8 +71,9 @@ class FeatureAttributionSequenceOutput(Shows):
     target : list of Token
         Decoder tokens: prompt and generated tokens, or the decoder's start token and the target.
     kept : mapping of str to xarray.DataArray
-        What the method kept: ``"norm"`` and ``"sum"`` over features, each (input, step), and
-        under ``"raw"`` the scores with all their dimensions where those were kept.
+        What the method kept: ``"norm"`` and ``"sum"`` over features, each (input, step), or
+        (input, step, layer) where several layers were attributed, and under ``"raw"`` the scores
+        with all their dimensions where those were kept.
     reduction : str
         The reduction that :attr:`scores` shows.
     step_scores : dict of str to torch.Tensor, (step,)
@@ -116,7 +122,7 @@ class FeatureAttributionSequenceOutput(Shows):
 
     @property
     def raw_scores(self) -> xr.DataArray:
-        """Scores with every dimension, (input, step, layer, head) or (input, step, feature).
+        """Scores with every dimension: (input, step), then those of layer, head and feature.
 
         Raises
         ------
@@ -134,7 +140,8 @@ class FeatureAttributionSequenceOutput(Shows):
         """Give the scores under another reduction of their features, layers and heads.
 
         Where there are features and layers, the reduction is over features, and layers are
-        averaged.
+        averaged; a layer of the encoder has no score for a decoder token, nor the other way
+        round, and does not count there.
 
         Parameters
         ----------
@@ -172,15 +179,15 @@ class FeatureAttributionSequenceOutput(Shows):
                 f"reduction: {reduction!r} is not known; "
                 f"choose one of {', '.join(REDUCTION_NAMES)}."
             )
-        array = reduce_dims(array, [dim for dim in array.dims[2:] if dim not in keep], "mean")
+        array = mean_of_present(array, [dim for dim in array.dims[2:] if dim not in keep])
         return array.assign_attrs(reduction=reduction)
 
     @property
     def source_attributions(self) -> torch.Tensor | None:
-        """Scores of the encoder tokens, (source, step, ...); None for a decoder-only model.
+        """Scores of the encoder tokens, (source, step, ...); None where they have none.
 
-        The last dimensions are layer and head for attention, the feature with
-        ``granular=True``, and absent otherwise.
+        The last dimensions are layer and head for attention, the layer where several were
+        attributed, and then the feature with ``granular=True``; absent otherwise.
         """
         if self.architecture == "decoder_only":
             return None
@@ -287,10 +294,12 @@ class FeatureAttributionSequenceOutput(Shows):
         return "norm" if "norm" in self.kept else "mean"
 
     def _tensor(self, side: Literal["source", "target"], rows: int) -> torch.Tensor | None:
-        array = self.kept.get("raw", self.scores)
+        array = self.kept.get("raw")
+        if array is None:
+            array = self.reduce(self.reduction, keep=("layer",))
         is_source = array.coords["input_side"].to_numpy() == "source"
         values = array.to_numpy()[is_source if side == "source" else ~is_source]
-        if side == "target" and not len(values):
+        if not len(values):
             return None
         missing = np.full((rows - len(values), *values.shape[1:]), np.nan, dtype=values.dtype)
         return torch.from_numpy(np.concatenate([values, missing]))

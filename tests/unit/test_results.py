@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 import inseq_widget as iw
+from inseq_widget.explore.figure import make_figure
+from inseq_widget.render import static_html
 from inseq_widget.results import FeatureAttributionOutput
-from inseq_widget.results.reductions import REDUCTION_NAMES, share_of_step
+from inseq_widget.results.reductions import REDUCTION_NAMES, mean_of_present, share_of_step
 
 PROMPT, FULL = "The nurse said", "The nurse said hello to me"
 
@@ -161,3 +164,54 @@ def test_outputs_index_and_slice_by_sequence(translated: FeatureAttributionOutpu
     assert [token.text for token in translated[1].source] == ["good"]
     assert list(translated[1:]) == [translated[1]]
     assert translated[:1].info is translated.info
+
+
+@pytest.fixture(scope="module", params=[False, True])
+def layered(request: pytest.FixtureRequest, tiny: iw.AttributionModel) -> FeatureAttributionOutput:
+    return tiny.attribute(
+        PROMPT,
+        FULL,
+        "layer_gradient_x_activation",
+        target_layer="all",
+        granular=request.param,
+        show_progress=False,
+    )
+
+
+def test_layers_are_kept_or_averaged(layered: FeatureAttributionOutput) -> None:
+    (sequence,) = layered
+    for reduction in ("norm", "sum", "mean"):
+        by_layer = sequence.reduce(reduction, keep=["layer"])
+        assert by_layer.dims == ("input", "step", "layer")
+        assert by_layer.layer.to_numpy().tolist() == ["0", "1"]
+        averaged = sequence.reduce(reduction)
+        assert averaged.dims == ("input", "step")
+        np.testing.assert_allclose(averaged, by_layer.mean("layer", skipna=False), rtol=1e-5)
+    tensor = sequence.target_attributions
+    if "raw" in sequence.kept:
+        assert sequence.raw_scores.dims == ("input", "step", "layer", "feature")
+        assert tensor.shape == (len(sequence.target), 3, 2, 32)
+    else:
+        assert tensor.shape == (len(sequence.target), 3, 2)
+        np.testing.assert_array_equal(tensor[:-1], sequence.reduce("sum", keep=["layer"]))
+
+
+def test_scores_of_several_layers_can_be_shown_and_tabulated(
+    layered: FeatureAttributionOutput,
+) -> None:
+    (sequence,) = layered
+    np.testing.assert_allclose(make_figure(layered).matrix(0), sequence.scores, rtol=1e-6)
+    assert "nurse" in static_html(layered)
+    assert len(sequence.to_dataframe()) == 12
+    (named,) = layered.get_scores_dicts()
+    norms = sequence.reduce("norm").to_numpy()[:3, 0]
+    first = sequence.steps[0]
+    row = named["target_attributions"][first.position, first.piece]
+    np.testing.assert_allclose(list(row.values()), norms / norms.sum(), rtol=1e-5)
+
+
+def test_a_layer_without_a_score_does_not_count_in_the_mean() -> None:
+    scores = xr.DataArray(
+        [[[1.0, np.nan]], [[2.0, 4.0]], [[np.nan, np.nan]]], dims=("input", "step", "layer")
+    )
+    np.testing.assert_array_equal(mean_of_present(scores, ["layer"])[:, 0], [1.0, 3.0, np.nan])
