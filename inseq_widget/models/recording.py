@@ -103,6 +103,8 @@ class Recording:
         Number of its decoder positions.
     layers : list of RecordedLayer
         From the first to the last.
+    encoder : list of RecordedLayer
+        Those of the encoder, where they were wanted.
     final : torch.nn.Module or None
         The norm that the last layer's output goes through, where the model has one.
     """
@@ -110,10 +112,13 @@ class Recording:
     n_source: int | None = None
     n_target: int = 0
     layers: list[RecordedLayer] = field(default_factory=list)
+    encoder: list[RecordedLayer] = field(default_factory=list)
     final: nn.Module | None = None
 
 
-def recorded(model: TraceableModel, example: Example, *, parts: bool = False) -> Recording:
+def recorded(
+    model: TraceableModel, example: Example, *, parts: bool = False, encoder: bool = False
+) -> Recording:
     """Run the model over a text, and keep what its layers got and gave.
 
     Parameters
@@ -122,6 +127,8 @@ def recorded(model: TraceableModel, example: Example, *, parts: bool = False) ->
     example : Example
     parts : bool, default False
         Keep also what the parts of the layers got and gave.
+    encoder : bool, default False
+        Keep also what the encoder's layers got and gave.
 
     Returns
     -------
@@ -132,7 +139,7 @@ def recorded(model: TraceableModel, example: Example, *, parts: bool = False) ->
     NotImplementedError
         When the model has no attention, or its layers are not in a list.
     """
-    recorder = _Recorder(model, parts)
+    recorder = _Recorder(model, parts, encoder)
     trace = model.trace([example], observer=recorder.see, around=recorder.listening)
     recording = recorder.recording
     recording.n_target = trace.embeddings["target"].shape[1]
@@ -151,42 +158,44 @@ def hidden_states(output: object) -> Tensor:
 class _Recorder:
     """Listens to the layers, to their parts and to their attention while a model runs."""
 
-    def __init__(self, model: TraceableModel, parts: bool) -> None:
+    def __init__(self, model: TraceableModel, parts: bool, encoder: bool) -> None:
         self._parts = parts
         stacks = lists_of_layers(model.model)
-        if not stacks:
+        if len(stacks) <= encoder:
             raise NotImplementedError(
                 f"method: {type(model.model).__name__} does not hold its layers in a list of "
                 "modules; 'attention' and gradient methods such as 'saliency' work."
             )
         self._model = model.model
         self._layers = stacks[-1]
+        self._encoder = stacks[0] if encoder else []
         self._running: RecordedLayer | None = None
         self._gave: dict[nn.Module, list[Tensor]] = {}
         self.recording = Recording()
 
     def see(self, call: AttentionCall) -> None:
         """Keep an attention call."""
-        if self._running is not None and call.kind != "encoder":
+        if self._running is not None and (self._encoder or call.kind != "encoder"):
             once = {part: gave[0] for part, gave in self._gave.items() if len(gave) == 1}
             self._running.calls.append(RecordedCall(call, once))
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Keep what the layers get and give inside the block."""
-        inside = {part for layer in self._layers for part in layer.modules()}
+        layers = [*self._encoder, *self._layers]
+        inside = {part for layer in layers for part in layer.modules()}
         with ExitStack() as hooks:
-            for layer in self._layers:
+            for layer in layers:
                 enter = layer.register_forward_pre_hook(self._enter, with_kwargs=True)
                 hooks.callback(enter.remove)
             for part in inside:
                 # What has no parameters costs little, and may hand on what has to be seen.
                 if not list(part.children()) and list(part.parameters()):
                     hooks.callback(part.register_forward_hook(self._keep).remove)
-            for part in inside.difference(self._layers) if self._parts else ():
+            for part in inside.difference(layers) if self._parts else ():
                 whole = part.register_forward_hook(self._keep_whole, with_kwargs=True)
                 hooks.callback(whole.remove)
-            for layer in self._layers:
+            for layer in layers:
                 hooks.callback(layer.register_forward_hook(self._leave).remove)
             for other in self._model.modules():
                 if other not in inside:
@@ -198,7 +207,8 @@ class _Recorder:
         assert given is not None, "a layer gets hidden states"
         self._gave = {}
         self._running = RecordedLayer(layer, (args, dict(kwargs)), given, given)
-        self.recording.layers.append(self._running)
+        stack = self.recording.encoder if layer in self._encoder else self.recording.layers
+        stack.append(self._running)
 
     def _keep(self, part: nn.Module, _: object, output: object) -> None:
         if isinstance(output, Tensor):

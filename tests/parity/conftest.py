@@ -6,9 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from transformers import PreTrainedTokenizerBase
 
 import inseq_widget as iw
 from inseq_widget.results import FeatureAttributionOutput
+from tests.parity.tiny import small_tokenizer
+
+
+@pytest.fixture(scope="session")
+def tokenizer(smollm2: iw.AttributionModel) -> PreTrainedTokenizerBase:
+    """Share the tokenizer of the tiny models with their small vocabulary."""
+    return small_tokenizer(smollm2.tokenizer)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import inseq_widget as iw
 from inseq_widget.results import FeatureAttributionOutput, FeatureAttributionSequenceOutput
 from tests.parity import naive
 from tests.parity.conftest import Case
-from tests.tiny import tiny_bart, tiny_llama
+from tests.parity.tiny import tiny_bart, tiny_llama
 
 TOLERANCE = 1e-9  # of the largest score, in double precision
 KINDS = ["decoder_only", "encoder_decoder"]

@@ -20,7 +20,7 @@ from transformers import (
 
 import inseq_widget as iw
 from inseq_widget.results import FeatureAttributionSequenceOutput
-from tests.tiny import VOCABULARY, tiny_llama
+from tests.parity.tiny import VOCABULARY, tiny_llama
 
 TOLERANCE = 1e-9  # of the largest score, in double precision
 

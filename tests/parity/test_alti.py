@@ -8,21 +8,30 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import OPTConfig, OPTForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.models.gemma2.modeling_gemma2 import Gemma2RMSNorm
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 import inseq_widget as iw
 from inseq_widget.results import FeatureAttributionSequenceOutput
-from tests import tiny
+from tests.parity import tiny
 
 TOLERANCE = 1e-9  # of the largest score, in double precision
 # Of one layer: weights (value head, feature in, feature) and biases (value head, feature) of the
 # values, those of the output as (head, feature, feature out).
 Weights = tuple[Tensor, Tensor, Tensor]
+BETWEEN = "post_attention_layernorm"  # in Gemma 2, of what attention gives, before it is added
 TEXT, END = "The nurse said", " she was tired."
 
 
-def tiny_opt() -> PreTrainedModel:
+def tiny_opt(**options: bool) -> PreTrainedModel:
     torch.manual_seed(0)
     config = OPTConfig(
         vocab_size=tiny.VOCABULARY,
@@ -34,8 +43,29 @@ def tiny_opt() -> PreTrainedModel:
         bos_token_id=1,
         eos_token_id=2,
         pad_token_id=2,
+        **options,
     )
     return OPTForCausalLM(config).eval()
+
+
+def tiny_gemma2() -> PreTrainedModel:
+    """Make a model that norms what attention gives before it is added."""
+    torch.manual_seed(0)
+    config = Gemma2Config(
+        vocab_size=tiny.VOCABULARY,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        query_pre_attn_scalar=8,
+        max_position_embeddings=256,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=2,
+    )
+    return Gemma2ForCausalLM(config).eval()
 
 
 def llama_weights(model: PreTrainedModel, layer: int) -> Weights:
@@ -63,11 +93,17 @@ def rms(model: PreTrainedModel, vector: Tensor, held: Tensor) -> Tensor:
     return norm.weight * vector / (held.pow(2).mean() + norm.variance_epsilon).sqrt()
 
 
+def gemma_norm(norm: nn.Module, vector: Tensor, held: Tensor) -> Tensor:
+    return (1 + norm.weight) * vector / (held.pow(2).mean() + norm.eps).sqrt()
+
+
 def layer_norm(norm: nn.Module, vector: Tensor, held: Tensor) -> Tensor:
     deviation = (held.var(unbiased=False) + norm.eps).sqrt()
     return norm.weight * (vector - vector.mean()) / deviation
 
 
+# How to make it, its weights, its final norm; its layers, and the norms within them: of what goes
+# into attention, of the sum of what that gives and the residual.
 MODELS: dict[
     str,
     tuple[
@@ -77,6 +113,12 @@ MODELS: dict[
         tuple[str, str, str],
     ],
 ] = {
+    "gemma2": (
+        tiny_gemma2,
+        llama_weights,
+        lambda model, vector, held: gemma_norm(model.model.norm, vector, held),
+        ("model.layers", "input_layernorm", "pre_feedforward_layernorm"),
+    ),
     "llama": (
         tiny.tiny_llama,
         llama_weights,
@@ -113,7 +155,9 @@ def states(
 
     hooks = []
     for number, layer in enumerate(model.get_submodule(layers)):
-        for part in parts:
+        for part in (*parts, BETWEEN):
+            if part not in dict(layer.named_modules()):
+                continue
 
             def keep(
                 _: nn.Module, given: tuple[Tensor], output: Tensor, key: str = f"{number}.{part}"
@@ -157,6 +201,11 @@ def naive(
                     for head in range(4):
                         value = normed[j] @ values[head] + biases[head]
                         vector += attention[0, head, i, j] * (value @ output[head])
+                    if name == "gemma2":
+                        norm = model.get_submodule(f"{layers}.{number}.{BETWEEN}")
+                        vector = gemma_norm(
+                            norm, vector, seen[f"{number}.{BETWEEN}.in"][i]
+                        ).detach()
                     if i == position - 1:
                         to_logit[j] = row @ final_norm(model, vector, seen["last"]).detach()
                     if i == j:
@@ -182,7 +231,11 @@ def all_in_double_precision(monkeypatch: pytest.MonkeyPatch) -> None:
         mean = states.pow(2).mean(-1, keepdim=True)
         return norm.weight * states / (mean + norm.variance_epsilon).sqrt()
 
+    def exact_gemma_norm(norm: Gemma2RMSNorm, states: Tensor) -> Tensor:
+        return (1 + norm.weight) * states / (states.pow(2).mean(-1, keepdim=True) + norm.eps).sqrt()
+
     monkeypatch.setattr(torch.nn.functional, "softmax", exact)
+    monkeypatch.setattr(Gemma2RMSNorm, "forward", exact_gemma_norm)
     monkeypatch.setattr(LlamaRMSNorm, "forward", exact_norm)
 
 
@@ -225,9 +278,9 @@ def test_a_batch_gives_each_text_what_it_gets_alone(tokenizer: PreTrainedTokeniz
         assert np.nanmax(difference) <= TOLERANCE * np.nanmax(np.abs(alone.raw_scores))
 
 
-def test_an_encoder_decoder_model_is_refused_with_what_works(
+def test_a_norm_of_residual_and_attention_together_is_refused_with_what_works(
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
-    model = loaded(tiny.tiny_bart(), tokenizer)
-    with pytest.raises(NotImplementedError, match="attention_rollout"):
-        model.attribute(TEXT, END, show_progress=False)
+    model = loaded(tiny_opt(do_layer_norm_before=False), tokenizer)
+    with pytest.raises(NotImplementedError, match=r"norms the sum .* 'attention_rollout'"):
+        model.attribute(TEXT, TEXT + END, show_progress=False)

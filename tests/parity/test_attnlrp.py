@@ -20,7 +20,7 @@ from inseq_widget.models.lrp import lrp_rules
 from inseq_widget.results import FeatureAttributionOutput, FeatureAttributionSequenceOutput
 from tests.parity import naive_lrp
 from tests.parity.naive_lrp import Node, Relevance
-from tests.tiny import tiny_bart, tiny_falcon, tiny_gpt2, tiny_llama, tiny_t5
+from tests.parity.tiny import tiny_bart, tiny_falcon, tiny_gpt2, tiny_llama, tiny_t5
 
 TOLERANCE = 1e-9  # of the largest score, in double precision
 TEXTS = ["The nurse said that", "Water"]

@@ -27,7 +27,7 @@ from tests.parity.stepwise import (
     steps_of,
     texts_of,
 )
-from tests.tiny import tiny_bart, tiny_llama
+from tests.parity.tiny import tiny_bart, tiny_llama
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Setting forward, backward hooks"),

@@ -19,7 +19,7 @@ import inseq_widget as iw
 from inseq_widget.methods import gradients, long_texts
 from inseq_widget.models.layers import layers_of
 from inseq_widget.models.layerwise import NotAChainError, kept_by_layers, traced_by_layers
-from tests.tiny import tiny_gpt2, tiny_llama
+from tests.parity.tiny import VOCABULARY, tiny_gpt2, tiny_llama
 
 TEXTS = ["Good morning", "The sun is"]
 TARGETS = ["Good morning to all of you.", "The sun is up"]
@@ -35,7 +35,7 @@ def gpt2() -> PreTrainedModel:
 
 def gemma() -> PreTrainedModel:
     config = GemmaConfig(
-        vocab_size=49152,
+        vocab_size=VOCABULARY,
         hidden_size=16,
         intermediate_size=32,
         num_hidden_layers=2,

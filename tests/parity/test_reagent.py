@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 import inseq_widget as iw
 from inseq_widget.methods.reagent import ordinary_ids
 from inseq_widget.results import FeatureAttributionOutput, FeatureAttributionSequenceOutput
-from tests.tiny import tiny_bart, tiny_llama
+from tests.parity.tiny import tiny_bart, tiny_llama
 
 PROMPT = "The nurse said that she"
 CONTINUATION = " was tired of it."

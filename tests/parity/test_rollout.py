@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 import inseq_widget as iw
 from inseq_widget.results import FeatureAttributionOutput, FeatureAttributionSequenceOutput
-from tests.tiny import tiny_bart, tiny_falcon, tiny_llama, tiny_t5
+from tests.parity.tiny import tiny_bart, tiny_falcon, tiny_llama, tiny_t5
 
 Matrix = npt.NDArray[np.float64]
 TEXTS = ["The nurse said that", "Water"]

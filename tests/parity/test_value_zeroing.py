@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase as Tokenizer
 
 import inseq_widget as iw
 from inseq_widget.results import FeatureAttributionSequenceOutput
-from tests import tiny
+from tests.parity import tiny
 
 TOLERANCE = 1e-9  # of the largest score, in double precision
 Zero = Callable[[Tensor, int], None]
