@@ -86,12 +86,19 @@ def make_figure(output: FeatureAttributionOutput) -> Figure:
         model=wire_text(info["model_name"]),
         method=info["attribution_method"],
         attributed_fn=info["attributed_fn"],
-        reduction=output[0].reduction if len(output) else info["reduction"],
+        reduction=_shown_reduction(output),
         score_label=info["score_label"],
         signed=info["signed"],
         sequences=sequences,
     )
     return Figure(spec, b"".join(matrix.tobytes() for matrix in matrices))
+
+
+def _shown_reduction(output: FeatureAttributionOutput) -> str | None:
+    """Name the reduction; None where a score is one number from the start."""
+    if not len(output):
+        return output.info["reduction"]
+    return output[0].reduction if output[0].is_reduced else None
 
 
 def wire_text(text: str) -> str:

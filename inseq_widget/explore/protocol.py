@@ -73,7 +73,7 @@ class FigureSpec(TypedDict):
     model: str
     method: str
     attributed_fn: str | None
-    reduction: str
+    reduction: str | None
     score_label: str
     signed: bool
     sequences: list[SequenceSpec]

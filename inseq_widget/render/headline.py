@@ -15,8 +15,9 @@ def headline(spec: FigureSpec) -> str:
 
 
 def provenance(spec: FigureSpec) -> str:
-    """Say which model, and how its features were reduced."""
-    return f"{shown(spec['model'])} · {spec['reduction']} reduction"
+    """Say which model, and how its features were reduced, if there were any."""
+    model, reduction = shown(spec["model"]), spec["reduction"]
+    return model if reduction is None else f"{model} · {reduction} reduction"
 
 
 def size(sequence: SequenceSpec) -> str:

@@ -223,7 +223,7 @@ class FeatureAttributionSequenceOutput(Shows):
         """
         scores = (
             share_of_step(self.reduce(self._inseq_reduction))
-            if do_aggregation and self._has_dimensions
+            if do_aggregation and self.is_reduced
             else self.scores
         )
         inputs, steps = self.inputs, self.steps
@@ -286,7 +286,8 @@ class FeatureAttributionSequenceOutput(Shows):
         return next(iter(self.kept.values()))
 
     @property
-    def _has_dimensions(self) -> bool:
+    def is_reduced(self) -> bool:
+        """Whether :attr:`scores` reduce features, layers or heads."""
         return "raw" not in self.kept or self.kept["raw"].ndim > 2
 
     @property

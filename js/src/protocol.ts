@@ -61,7 +61,7 @@ export interface FigureSpec {
   model: string;
   method: string;
   attributed_fn: string | null;
-  reduction: string;
+  reduction: string | null;
   score_label: string;
   signed: boolean;
   sequences: SequenceSpec[];

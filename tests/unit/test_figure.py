@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import inseq_widget as iw
 from inseq_widget.explore.figure import colour_domain, make_figure, wire_text
 from inseq_widget.results import FeatureAttributionOutput
 from tests.unit.outputs import batch, causal, encoder_decoder, evil
@@ -129,3 +130,11 @@ def test_a_figure_can_be_sent_whatever_its_tokens_are() -> None:
 def test_only_a_surrogate_without_partner_is_replaced() -> None:
     assert wire_text("a\ud83d b") == "a\ufffd b"
     assert wire_text("\ud83d\ude00 é 😀") == "😀 é 😀"
+
+
+def test_scores_that_are_one_number_from_the_start_name_no_reduction(
+    tiny: iw.AttributionModel,
+) -> None:
+    for method, reduction in (("saliency", "norm"), ("attention", "mean"), ("occlusion", None)):
+        output = tiny.attribute("The sun is", "The sun is hot", method, show_progress=False)
+        assert make_figure(output).spec["reduction"] == reduction

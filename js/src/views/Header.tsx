@@ -17,7 +17,7 @@ export function Header({ view }: { view: View }) {
         </h2>
         <p>
           <bdi>{spec.model}</bdi>
-          <span>{spec.reduction} reduction</span>
+          {spec.reduction !== null && <span>{spec.reduction} reduction</span>}
           <span>
             {counted(inputs.length, "input")} × {counted(steps.length, "step")}
           </span>
