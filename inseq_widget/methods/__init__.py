@@ -29,6 +29,8 @@ for _module in (
     "perturbation",
     "reagent",
     "rollout",
+    "shapley",
+    "surrogate",
     "value_zeroing",
 ):
     import_module(f"{__name__}.{_module}")

@@ -44,11 +44,14 @@ class PerturbedRuns:
     n_features : int
     visible : torch.Tensor of bool, (feature, step)
         Whether any position of the feature comes before the step.
+    replaceable : torch.Tensor of bool, (feature,)
+        Whether the feature has a token that is not its own baseline.
     """
 
     clean: Tensor
     n_features: int
     visible: Tensor
+    replaceable: Tensor
 
     def __init__(
         self, job: Job, example: Example, features: Features, baseline: WithBaseline
@@ -89,7 +92,9 @@ class PerturbedRuns:
         }
         self.n_features = len(features)
         self.visible = torch.zeros(len(features), self._example.n_steps, dtype=torch.bool)
+        self.replaceable = torch.zeros(len(features), dtype=torch.bool)
         for stack, members in self._members.items():
+            self.replaceable |= (members & self._differs[stack]).any(1)
             if stack == "source":
                 self.visible |= members.any(1)[:, None]
             else:
