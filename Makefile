@@ -9,7 +9,7 @@ QUIET := $(shell test -t 2 || echo --quiet)
 JS := $(shell find js/src js/scripts -type f 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test bench check format screenshots clean
+.PHONY: help setup demo lab test bench table check format screenshots clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ check: setup ## Lint, formatting and types, of both languages
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	npm run check
+
+table: setup ## Write the table of architectures and methods into docs/architectures.md
+	$(BIN)/python -m tests.architectures.table
 
 format: setup ## Format both languages
 	$(BIN)/ruff check --fix

@@ -102,8 +102,8 @@ def _logit_directions(
         )
     if head.weight.shape[1] != hidden.shape[-1]:
         raise NotImplementedError(
-            f"method: {type(model.model).__name__} projects its last hidden state before its output "
-            "head; gradient methods such as 'saliency' work."
+            f"method: {type(model.model).__name__} projects its last hidden state before its "
+            "output head; gradient methods such as 'saliency' work."
         )
     directions = at_least_single(head.weight[ids].to(hidden.device))
     if final is None:

@@ -50,6 +50,12 @@ class Job:
             return ["target"]
         return ["source", "target"] if self.attribute_target else ["source"]
 
+    @property
+    def function_name(self) -> str:
+        """What the attributed function is called, for an error."""
+        name: str = getattr(self.attributed_fn, "__name__", type(self.attributed_fn).__name__)
+        return name
+
     def values(self, logits: Tensor, target_ids: Tensor) -> Tensor:
         """Compute the attributed function.
 
@@ -72,7 +78,7 @@ class Job:
         if not isinstance(values, Tensor) or values.shape != target_ids.shape:
             gave = f"the shape {tuple(values.shape)}" if isinstance(values, Tensor) else values
             raise ValueError(
-                f"attributed_fn: gave {gave}, "
+                f"attributed_fn: {self.function_name} gave {gave}, "
                 f"but there are {tuple(target_ids.shape)} (batch, step) values to explain."
             )
         return at_least_single(values)

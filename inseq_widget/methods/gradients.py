@@ -20,6 +20,7 @@ from inseq_widget.methods.chunking import ChunkSizer
 from inseq_widget.methods.kept import FeatureScores
 from inseq_widget.methods.long_texts import WHOLE_GRAPH_BYTES, backward_by_layers
 from inseq_widget.models import Example, Trace, TraceableModel
+from inseq_widget.models.faults import check_gradients
 from inseq_widget.models.layerwise import graph_bytes, traced_by_layers
 from inseq_widget.models.precision import at_least_single
 
@@ -190,11 +191,16 @@ def value_gradients(trace: Trace, job: Job) -> tuple[Tensor, Tensor]:
         values = job.values(logits, trace.step_ids)
         if not values.requires_grad:
             raise ValueError(
-                "attributed_fn: its value does not depend differentiably on the logits; "
-                "use torch operations, without detach, item or argmax."
+                f"attributed_fn: the value of {job.function_name} does not depend differentiably "
+                "on the logits; use torch operations, without detach, item or argmax."
             )
         total = torch.where(trace.step_mask, values, torch.zeros_like(values)).sum()
     (gradients,) = torch.autograd.grad(total, logits)
+    if not gradients.isfinite().all():
+        raise ValueError(
+            f"attributed_fn: the gradient of {job.function_name} by the logits is not finite, "
+            "though the logits are; look for a division by zero or a root or logarithm of zero."
+        )
     return values.detach(), gradients
 
 
@@ -278,6 +284,7 @@ def backward_chosen(
 
         gradients, rows = sizer.run(chunk)
         first = max(0, left - rows)
+        check_gradients(gradients, trace, steps[first:left])
         yield steps[first:left], gradients, trace
         left = first
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from inseq_widget.methods.chunking import ChunkSizer
 from inseq_widget.models import Trace, TraceableModel
+from inseq_widget.models.faults import check_gradients
 from inseq_widget.models.layerwise import LayerChain, running_again
 
 # Bytes of a graph from which layers are differentiated one by one. It costs one more forward pass
@@ -55,6 +56,7 @@ def backward_by_layers(
                 _go_back(segment.run(hidden), hidden, passed)
         (embedded,) = trace.embeddings.values()
         _go_back(chain.segments[0].given, embedded, passed)
+        check_gradients([passed], trace, range(steps.start, steps.stop))
         yield steps, [passed], trace
 
 

@@ -162,6 +162,8 @@ def locate(model: TraceableModel, layers: Sequence[Layer], at_input: bool) -> li
     ValueError
         When a layer does not see every token of a stack, once, or when layers have different
         numbers of features.
+    NotImplementedError
+        When the numbered layers of an architecture give no (text, position, feature) tensor.
     """
     seen: dict[nn.Module, list[Tensor]] = {}
 
@@ -222,8 +224,11 @@ def _located(layer: Layer, seen: Mapping[nn.Module, list[Tensor]], at_input: boo
             f"target_layer: {layer.name!r} takes token ids, which have no gradient; "
             "attribute to what it gives (attribute_to_layer_input=False)."
         )
-    raise ValueError(
+    # Whoever counts layers cannot know what a layer of this architecture gives.
+    error = NotImplementedError if layer.name.lstrip("-").isdigit() else ValueError
+    raise error(
         f"target_layer: {layer.name!r} {verb} a tensor of shape {tuple(called[0].shape)} for "
         f"{_PROBE_TEXTS} texts of {_PROBE['target']} tokens, which has no (text, position, "
-        "feature) dimensions to be attributed."
+        "feature) dimensions to be attributed; methods that explain the inputs work, such as "
+        "'saliency'."
     )

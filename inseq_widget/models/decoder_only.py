@@ -44,10 +44,12 @@ class DecoderOnlyModel(TraceableModel):
                 self._forced(prompt, prompt + text if done else text, done)
                 for prompt, text, done in zip(prompts, generated_texts, ready, strict=True)
             ]
-        return [
+        examples = [
             self._example(ids, n_prompt, window, prompt)
             for prompt, (n_prompt, ids) in zip(prompts, pairs, strict=True)
         ]
+        self._check_lengths(examples)
+        return examples
 
     def _example(
         self, ids: list[int], n_prompt: int, window: tuple[int | None, int | None], prompt: str

@@ -43,21 +43,30 @@ class EncoderDecoderModel(TraceableModel):
                         f"generated_texts: the tokenizer makes no token of {text!r} to explain."
                     )
                 targets.append(ids if ids[:1] == [start] else [start, *ids])
-        return [
+        examples = [
             self._example(source, target, window, text)
             for source, target, text in zip(sources, targets, texts, strict=True)
         ]
+        self._check_lengths(examples)
+        return examples
 
     @property
     def start_id(self) -> int:
-        """The id that every decoder input begins with."""
-        for config in (self.model.generation_config, self.model.config):
-            start = getattr(config, "decoder_start_token_id", None)
-            if isinstance(start, int):
-                return start
+        """The id that every decoder input begins with: the one that ``generate`` begins with."""
+        configurations = (
+            self.model.generation_config,
+            self.model.config,
+            self.model.config.get_text_config(decoder=True),
+        )
+        for name in ("decoder_start_token_id", "bos_token_id"):
+            for config in configurations:
+                start = getattr(config, name, None)
+                if isinstance(start, int):
+                    return start
         raise ValueError(
             f"model: the configuration of {type(self.model).__name__} names no "
-            "decoder_start_token_id; set it with model_kwargs={'decoder_start_token_id': ...}."
+            "decoder_start_token_id and no bos_token_id; set one with "
+            "model_kwargs={'decoder_start_token_id': ...}."
         )
 
     def _text(self, given: TextInput) -> str:
@@ -79,6 +88,10 @@ class EncoderDecoderModel(TraceableModel):
         target_tokens = tuple(tokens_of_ids(self.tokenizer, target, "target"))
         start, end = explained_range(1, len(target), *window, text=text)
         return Example(source_tokens, target_tokens, 1, start, end)
+
+    @property
+    def _stacks(self) -> dict[Stack, nn.Module]:
+        return {"source": self.model.get_encoder(), "target": self.model.get_decoder()}
 
     def _embedding_modules(self) -> list[tuple[Stack, nn.Module]]:
         return [

@@ -11,7 +11,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.generation.utils import GenerateDecoderOnlyOutput
 
 from inseq_widget.models.batching import equally_long
-from inseq_widget.models.faults import NOT_NUMBERS
+from inseq_widget.models.faults import broken_logits, forward_origin, not_numbers
 from inseq_widget.models.state import left_untouched
 
 if TYPE_CHECKING:
@@ -34,9 +34,25 @@ _RESERVED = (
 class _RefuseNaN(LogitsProcessor):
     """Ends a generation whose logits are not numbers, in place of writing whatever comes."""
 
+    def __init__(self, traceable: TraceableModel) -> None:
+        self._traceable = traceable
+        self.source: Tensor | None = None
+
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        if torch.isnan(scores).any():
-            raise ValueError(NOT_NUMBERS.format(where="the next generated token"))
+        broken = broken_logits(scores)
+        if broken.any():
+            model = self._traceable.model
+            row = int(broken.nonzero()[0])
+            inputs = {"input_ids": input_ids[row : row + 1]}
+            if self._traceable.architecture == "encoder_decoder":
+                assert self.source is not None, "a source has been read"
+                text = row // (len(scores) // len(self.source))  # a beam's text
+                inputs = {
+                    "input_ids": self.source[text : text + 1],
+                    "decoder_input_ids": input_ids[row : row + 1],
+                }
+            origin = forward_origin(model, lambda: model(**inputs, use_cache=False))
+            raise not_numbers("logits", "the next generated token", origin)
         return scores
 
 
@@ -78,15 +94,18 @@ def generated_ids(
     keywords = {**generation_args, "pad_token_id": padding_id}
     given = generation_args.get("logits_processor") or []
     assert isinstance(given, list), "logits_processor: a list of processors"
-    keywords["logits_processor"] = LogitsProcessorList([*given, _RefuseNaN()])
+    refusing = _RefuseNaN(traceable)
+    keywords["logits_processor"] = LogitsProcessorList([*given, refusing])
     generate = cast(
         "Callable[..., Tensor | GenerateDecoderOnlyOutput]",
         traceable.model.generate,
     )
+    traceable._check_prompts(rows)
     results: dict[int, list[int]] = {}
     with left_untouched(traceable.model), torch.no_grad():
         for batch in equally_long(rows, batch_size):
             ids = torch.tensor([rows[number] for number in batch], device=traceable.device)
+            refusing.source = ids
             written = generate(input_ids=ids, attention_mask=torch.ones_like(ids), **keywords)
             sequences = written if isinstance(written, Tensor) else written.sequences
             n_before = ids.shape[1] if traceable.architecture == "decoder_only" else 1

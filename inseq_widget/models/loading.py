@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn
@@ -92,12 +93,20 @@ def load(
         if tokenizer is not None:
             fitting = _tokenizer(tokenizer, tokenizer_kwargs)
     elif isinstance(model, str | Path):
+        if tokenizer is None:  # found where the model is found, unless another place is given
+            found = {key: model_kwargs[key] for key in _OF_TOKENIZER if key in model_kwargs}
+            tokenizer_kwargs = {**found, **tokenizer_kwargs}
         loaded = _from_pretrained(str(model), dtype, model_kwargs)
         fitting = _tokenizer(tokenizer or model, tokenizer_kwargs)
     else:
         raise TypeError(
             f"model: {type(model).__name__} given; pass a hub id, a folder, a demo name "
             "(see inseq_widget.demo_models()) or a transformers PreTrainedModel."
+        )
+    if loaded.main_input_name != "input_ids":
+        raise ValueError(
+            f"model: {type(loaded).__name__} reads {loaded.main_input_name}, not text; attribution "
+            "explains models that read text."
         )
     _check_tokenizer(loaded, fitting)
     _place(loaded, device, given=isinstance(model, PreTrainedModel))
@@ -143,6 +152,10 @@ _OF_CONFIG = (
 )
 
 
+# Of those, what tells where the tokenizer is found, too.
+_OF_TOKENIZER = tuple(key for key in _OF_CONFIG if key != "trust_remote_code")
+
+
 def _from_pretrained(
     name: str, dtype: torch.dtype | None, keywords: dict[str, object]
 ) -> PreTrainedModel:
@@ -155,9 +168,22 @@ def _from_pretrained(
     shape = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     if not given:
         keywords["dtype"] = dtype or torch.float32
-    model: PreTrainedModel = shape.from_pretrained(name, **keywords)
+    loaded = shape.from_pretrained(name, **keywords, output_loading_info=True)
+    model, report = cast("tuple[PreTrainedModel, dict[str, set[str]]]", loaded)
+    _check_weights(model, name, sorted(report["missing_keys"]))
     model.eval()
     return model
+
+
+def _check_weights(model: PreTrainedModel, name: str, missing: list[str]) -> None:
+    """Refuse a checkpoint without all weights, in whose place there would be random ones."""
+    if missing:
+        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" * (len(missing) > 3))
+        raise ValueError(
+            f"model: {name!r} has no weights for {shown} of {type(model).__name__}, which would be "
+            "random numbers; a checkpoint saved without its output head cannot write. Name one "
+            "that was saved as a model that generates."
+        )
 
 
 def _check_shape(config: PreTrainedConfig, name: str, model: PreTrainedModel | None) -> None:

@@ -1,11 +1,15 @@
-"""Leaves a model as it was: flags, modes and attention implementation are put back."""
+"""Leaves a model as it was: flags, modes and implementations are put back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from transformers import PreTrainedConfig, PreTrainedModel
+
+# What a configuration says of how attention and experts are computed.
+_IMPLEMENTATIONS = ("_attn_implementation_internal", "_experts_implementation_internal")
 
 
 @contextmanager
@@ -13,8 +17,8 @@ def left_untouched(model: PreTrainedModel) -> Iterator[None]:
     """Run the block with the model in evaluation mode and without parameter gradients.
 
     Whatever happens in the block, an exception or a keyboard interrupt included, every module's
-    training mode, every parameter's ``requires_grad`` and the attention implementation of every
-    configuration are afterwards what they were before.
+    training mode, every parameter's ``requires_grad`` and the implementations of attention and
+    experts in every configuration are afterwards what they were before.
 
     Parameters
     ----------
@@ -23,12 +27,20 @@ def left_untouched(model: PreTrainedModel) -> Iterator[None]:
     training = [module for module in model.modules() if module.training]
     wanting = [parameter for parameter in model.parameters() if parameter.requires_grad]
     configurations = configurations_of(model)
-    implementations = [config._attn_implementation_internal for config in configurations]
+    implementations = [
+        {name: vars(config)[name] for name in _IMPLEMENTATIONS if name in vars(config)}
+        for config in configurations
+    ]
     try:
         for module in training:
             module.training = False
         for parameter in wanting:
             parameter.requires_grad_(False)
+        if model.dtype == torch.float64:
+            # The products of all experts at once exist in single and half precision only.
+            for config in configurations:
+                if "_experts_implementation_internal" in vars(config):
+                    config._experts_implementation_internal = "eager"
         yield
     finally:
         for module in training:
@@ -36,7 +48,7 @@ def left_untouched(model: PreTrainedModel) -> Iterator[None]:
         for parameter in wanting:
             parameter.requires_grad_(True)
         for config, implementation in zip(configurations, implementations, strict=True):
-            config._attn_implementation_internal = implementation
+            vars(config).update(implementation)
 
 
 def configurations_of(model: PreTrainedModel) -> list[PreTrainedConfig]:

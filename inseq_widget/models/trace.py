@@ -46,6 +46,9 @@ class Trace:
         How the logits change along the direction in which the embeddings were moved.
     again : callable
         Runs the same, only as far as a number of steps can see.
+    gradient_fault : callable
+        Makes the error for gradients of a text's step that are not finite, of this trace and the
+        numbers of both.
     chain : LayerChain or None
         The layers, where their insides were not kept: they have to be differentiated one by one.
     """
@@ -61,6 +64,7 @@ class Trace:
     activations: list[Tensor]
     tangent: Tensor | None
     again: Callable[[int], Trace]
+    gradient_fault: Callable[[Trace, int, int], ValueError]
     chain: LayerChain | None = None
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -21,7 +20,14 @@ from inseq_widget.models.attention import (
 )
 from inseq_widget.models.attention_rows import AttentionRows
 from inseq_widget.models.example import Example
-from inseq_widget.models.faults import NOT_NUMBERS
+from inseq_widget.models.faults import (
+    backward_origin,
+    broken_logits,
+    forward_origin,
+    not_numbers,
+)
+from inseq_widget.models.interventions import Given, outputs_of
+from inseq_widget.models.positions import check_length, position_limits
 from inseq_widget.models.state import left_untouched
 from inseq_widget.models.trace import Batch, Stack, Trace
 from inseq_widget.results import Token
@@ -49,8 +55,11 @@ class TraceableModel(ABC):
     @property
     def device(self) -> torch.device:
         """Where ids have to be for the model to read them."""
-        weight = self._embedding_modules()[0][1].weight
+        module = self._embedding_modules()[0][1]
+        weight = module.weight
         assert isinstance(weight, Tensor)
+        if weight.is_meta:  # accelerate brings it where it is used
+            return torch.device(vars(module)["_hf_hook"].execution_device)
         return weight.device
 
     def embed(self, stack: Stack, ids: Tensor) -> Tensor:
@@ -106,6 +115,27 @@ class TraceableModel(ABC):
         ValueError
             For a target or range that does not fit its text, or an empty generation.
         """
+
+    @property
+    def _stacks(self) -> dict[Stack, nn.Module]:
+        """The modules that read source and target."""
+        return {"target": self.model}
+
+    def _check_lengths(self, examples: Sequence[Example]) -> None:
+        """Refuse texts that are longer than the model has positions."""
+        limits = position_limits(self._stacks)
+        for number, example in enumerate(examples):
+            # The last token is explained, not read.
+            lengths: dict[Stack, int] = {"source": len(example.source), "target": example.end - 1}
+            text = [token.text for token in example.source or example.target if not token.special]
+            check_length(limits, lengths, number, text)
+
+    def _check_prompts(self, rows: Sequence[Sequence[int]]) -> None:
+        """Refuse inputs that leave no position to generate at, or have none themselves."""
+        first, limits = self._embedding_modules()[0][0], position_limits(self._stacks)
+        for number, row in enumerate(rows):
+            text: str = self.tokenizer.decode(list(row))  # type: ignore[assignment]
+            check_length(limits, {first: len(row)}, number, [text])
 
     @abstractmethod
     def _embedding_modules(self) -> list[tuple[Stack, nn.Module]]:
@@ -185,9 +215,9 @@ class TraceableModel(ABC):
             if watching is not None:
                 sizes = (batch.n_source, batch.n_target, len(examples))
                 seen = stack.enter_context(observing(self.model, watching, *sizes))
-            given = _Given(embeddings or {}, tangents or {})
+            given = Given(embeddings or {}, tangents or {})
             leaves = stack.enter_context(self._embeddings_as_leaves(graph, given))
-            kept = stack.enter_context(_outputs_of(watched))
+            kept = stack.enter_context(outputs_of(watched))
             ends = stack.enter_context(self._cut_before_head(batch.rows, graph))
             stack.enter_context(around())
             output = self.model(**batch.inputs, use_cache=False, return_dict=True)
@@ -200,7 +230,7 @@ class TraceableModel(ABC):
                 logits, tangent = forward_ad.unpack_dual(logits)
                 ends = [forward_ad.unpack_dual(end).primal for end in ends]
             activations = [kept[module] for module in watched]
-        self._check_numbers(logits, step_mask, examples)
+        self._check_numbers(logits, step_mask, examples, batch)
         if seen is not None and not seen.n_calls:
             raise NotImplementedError(
                 f"method: {type(self.model).__name__} has no attention weights to show; "
@@ -232,6 +262,7 @@ class TraceableModel(ABC):
             activations=activations,
             tangent=tangent,
             again=again,
+            gradient_fault=self.gradient_fault,
         )
 
     def _steps(self, examples: Sequence[Example], n_steps: int) -> tuple[Tensor, Tensor]:
@@ -257,7 +288,7 @@ class TraceableModel(ABC):
         return self.tokenizer.pad_token_id or 0
 
     @contextmanager
-    def _embeddings_as_leaves(self, graph: bool, given: _Given) -> Iterator[dict[Stack, Tensor]]:
+    def _embeddings_as_leaves(self, graph: bool, given: Given) -> Iterator[dict[Stack, Tensor]]:
         """Cut the graph behind the embedding modules, and keep what they gave."""
         leaves: dict[Stack, Tensor] = {}
         expected: dict[nn.Module, list[Stack]] = {}
@@ -303,54 +334,32 @@ class TraceableModel(ABC):
         finally:
             hook.remove()
 
-    def _check_numbers(self, logits: Tensor, mask: Tensor, examples: list[Example]) -> None:
-        broken = torch.isnan(logits.detach()).any(-1) & mask
+    def _check_numbers(
+        self, logits: Tensor, mask: Tensor, examples: list[Example], batch: Batch
+    ) -> None:
+        broken = broken_logits(logits.detach()) & mask
         if broken.any():
             number, step = (int(index) for index in broken.nonzero()[0])
-            example = examples[number]
-            token = example.target[example.start + step]
-            where = f"{token.label!r} (position {token.position})"
-            raise ValueError(NOT_NUMBERS.format(where=where))
+
+            def run() -> None:
+                with left_untouched(self.model):
+                    self.model(**batch.inputs, use_cache=False)
+
+            origin = forward_origin(self.model, run)
+            raise not_numbers("logits", _named_step(examples[number], step), origin)
+
+    def gradient_fault(self, trace: Trace, number: int, step: int) -> ValueError:
+        """Make the error for gradients of a text's step that are not numbers, though logits are.
+
+        It names the token, and the module where the gradients stop to be finite.
+        """
+        origin = backward_origin(self.model, lambda: self.trace(trace.examples, graph=True).cut)
+        return not_numbers("gradients", _named_step(trace.examples[number], step), origin)
 
 
-@dataclass(frozen=True)
-class _Given:
-    """Embeddings, and directions in which they move, that replace those of a run."""
-
-    embeddings: Mapping[Stack, Tensor]
-    tangents: Mapping[Stack, Tensor]
-
-    def embedding(self, name: Stack, own: Tensor) -> Tensor:
-        """Give what stands in for a stack's own embeddings, cut to as many positions."""
-        if name not in self.embeddings:
-            return own
-        return self.embeddings[name][:, : own.shape[1]].to(own)
-
-    def tangent(self, name: Stack, own: Tensor) -> Tensor:
-        """Give the direction in which a stack's embeddings move; zero where none is given."""
-        if name not in self.tangents:
-            return torch.zeros_like(own)
-        return self.tangents[name][:, : own.shape[1]].to(own)
-
-
-@contextmanager
-def _outputs_of(modules: Sequence[nn.Module]) -> Iterator[dict[nn.Module, Tensor]]:
-    """Keep what modules give while the model runs; the first tensor where they give several."""
-    kept: dict[nn.Module, Tensor] = {}
-
-    def keep(module: nn.Module, _: tuple[object, ...], output: object) -> None:
-        first = output[0] if isinstance(output, tuple | list) else output
-        if not isinstance(first, Tensor):
-            raise NotImplementedError(
-                f"target_layer: {type(module).__name__} gives a {type(output).__name__}, "
-                "not a tensor that could be attributed."
-            )
-        kept[module] = first
-
-    with ExitStack() as hooks:
-        for module in modules:
-            hooks.callback(module.register_forward_hook(keep).remove)
-        yield kept
+def _named_step(example: Example, step: int) -> str:
+    token = example.target[example.start + step]
+    return f"{token.label!r} (position {token.position})"
 
 
 def right_padded(

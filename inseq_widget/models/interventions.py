@@ -1,0 +1,53 @@
+"""What a run takes in place of its own embeddings, and what it is watched for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from inseq_widget.models.trace import Stack
+
+
+@dataclass(frozen=True)
+class Given:
+    """Embeddings, and directions in which they move, that replace those of a run."""
+
+    embeddings: Mapping[Stack, Tensor]
+    tangents: Mapping[Stack, Tensor]
+
+    def embedding(self, name: Stack, own: Tensor) -> Tensor:
+        """Give what stands in for a stack's own embeddings, cut to as many positions."""
+        if name not in self.embeddings:
+            return own
+        # In one piece, as embedding modules give them: some models go on with views.
+        return self.embeddings[name][:, : own.shape[1]].to(own).contiguous()
+
+    def tangent(self, name: Stack, own: Tensor) -> Tensor:
+        """Give the direction in which a stack's embeddings move; zero where none is given."""
+        if name not in self.tangents:
+            return torch.zeros_like(own)
+        return self.tangents[name][:, : own.shape[1]].to(own)
+
+
+@contextmanager
+def outputs_of(modules: Sequence[nn.Module]) -> Iterator[dict[nn.Module, Tensor]]:
+    """Keep what modules give while the model runs; the first tensor where they give several."""
+    kept: dict[nn.Module, Tensor] = {}
+
+    def keep(module: nn.Module, _: tuple[object, ...], output: object) -> None:
+        first = output[0] if isinstance(output, tuple | list) else output
+        if not isinstance(first, Tensor):
+            raise NotImplementedError(
+                f"target_layer: {type(module).__name__} gives a {type(output).__name__}, "
+                "not a tensor that could be attributed."
+            )
+        kept[module] = first
+
+    with ExitStack() as hooks:
+        for module in modules:
+            hooks.callback(module.register_forward_hook(keep).remove)
+        yield kept
