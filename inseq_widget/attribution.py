@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -22,6 +23,7 @@ from inseq_widget.arguments import (
 )
 from inseq_widget.methods import AttributionMethod, Job, list_methods, make_method
 from inseq_widget.methods.assembly import labelled_scores
+from inseq_widget.methods.memory import in_halves
 from inseq_widget.models import Example, TextInput, Trace, TraceableModel, load
 from inseq_widget.models.batching import batches
 from inseq_widget.models.precision import at_least_single
@@ -220,12 +222,17 @@ class AttributionModel:
             output = FeatureAttributionOutput([], info, self)
             finished: dict[int, FeatureAttributionSequenceOutput] = {}
             with progress_bar(chosen.name, len(examples), show=show_progress) as advance:
+                job_of = _JobOf(self._traceable, fn, attribute_target, granular, advance)
+
+                def explain(numbers: Sequence[int]) -> list[FeatureAttributionSequenceOutput]:
+                    members = [examples[number] for number in numbers]
+                    with job_of.taken_back_if_it_fails() as counted:
+                        return self._sequences(members, chosen, reported, counted, info)
+
                 try:
                     for batch in batches(examples, batch_size):
-                        job_of = _JobOf(self._traceable, fn, attribute_target, granular, advance)
-                        members = [examples[number] for number in batch]
-                        sequences = self._sequences(members, chosen, reported, job_of, info)
-                        finished.update(zip(batch, sequences, strict=True))
+                        for numbers, sequences in in_halves(batch, explain):
+                            finished.update(zip(numbers, sequences, strict=True))
                 except KeyboardInterrupt:
                     output.sequence_attributions = [finished[n] for n in sorted(finished)]
                     raise AttributionInterrupted(output if finished else None) from None
@@ -360,6 +367,22 @@ class _JobOf:
     attribute_target: bool
     granular: bool
     advance: Advance
+
+    @contextmanager
+    def taken_back_if_it_fails(self) -> Iterator[_JobOf]:
+        """Report progress inside the block, and take it back if the block fails."""
+        done = 0.0
+
+        def count(amount: float) -> None:
+            nonlocal done
+            done += amount
+            self.advance(amount)
+
+        try:
+            yield replace(self, advance=count)
+        except BaseException:
+            self.advance(-done)
+            raise
 
     def __call__(self, trace: Trace) -> Job:
         count = len(trace.examples)

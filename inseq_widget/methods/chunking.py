@@ -9,6 +9,8 @@ from typing import TypeVar
 import psutil
 import torch
 
+from inseq_widget.methods.memory import ERRORS, is_out_of_memory
+
 T = TypeVar("T")
 
 # Rows from which a wider chunk gained no speed, by device type. A processor's caches are small;
@@ -75,8 +77,8 @@ class ChunkSizer:
             try:
                 before = _start_measuring(self._device)
                 result = chunk(rows)
-            except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-                if not _is_out_of_memory(error) or rows == 1:
+            except ERRORS as error:
+                if not is_out_of_memory(error) or rows == 1:
                     raise
                 rows //= 2
                 self._limit = rows
@@ -86,12 +88,6 @@ class ChunkSizer:
                 return result, rows
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(
-        error
-    )
 
 
 def _free_bytes(device: torch.device) -> int:

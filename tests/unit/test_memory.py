@@ -1,0 +1,101 @@
+"""Where memory runs out for a batch of texts, its halves are explained, with the same numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import inseq_widget as iw
+from inseq_widget import attribution
+from inseq_widget.methods.memory import in_halves, is_out_of_memory
+from tests.tiny import tiny_llama
+
+TEXTS = ["The sun is", "Good morning", "Water boils at"]
+TARGETS = ["The sun is hot", "Good morning to you", "Water boils at one hundred degrees"]
+
+
+@pytest.mark.parametrize("method", ["saliency", "attention", "occlusion"])
+def test_a_batch_that_does_not_fit_is_explained_in_halves(
+    tiny: iw.AttributionModel, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = tiny.attribute(TEXTS, TARGETS, method, show_progress=False)
+    trace, sizes = tiny._traceable.trace, []
+
+    def failing(examples: list[object], **keywords: object) -> object:
+        sizes.append(len(examples))
+        if len(examples) > 1:
+            raise torch.OutOfMemoryError("no memory for this many texts")
+        return trace(examples, **keywords)
+
+    monkeypatch.setattr(tiny._traceable, "trace", failing)
+    output = tiny.attribute(TEXTS, TARGETS, method, show_progress=False)
+    assert sizes[0] == 3
+    assert sizes.count(1) >= 3
+    for actual, wanted in zip(output, expected, strict=True):
+        np.testing.assert_allclose(actual.scores, wanted.scores, rtol=1e-4, atol=1e-7)
+
+
+def test_progress_adds_up_when_a_batch_had_to_be_halved(
+    tiny: iw.AttributionModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    amounts: list[float] = []
+
+    class Bar:
+        def __enter__(self) -> object:
+            return amounts.append
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(attribution, "progress_bar", lambda *_, **__: Bar())
+    own = attribution.labelled_scores
+    calls: list[int] = []
+
+    def failing(*arguments: object) -> object:
+        calls.append(1)
+        if len(calls) == 1:
+            raise MemoryError
+        return own(*arguments)
+
+    monkeypatch.setattr(attribution, "labelled_scores", failing)
+    tiny.attribute(TEXTS, TARGETS, "saliency")
+    assert sum(amounts) == pytest.approx(len(TEXTS))
+    assert min(amounts) < 0
+
+
+def test_a_single_text_that_does_not_fit_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(numbers: object) -> object:
+        raise torch.OutOfMemoryError("no memory")
+
+    with pytest.raises(torch.OutOfMemoryError, match="no memory"):
+        list(in_halves([0, 1, 2], run))
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("can't allocate memory"), False),
+    ],
+)
+def test_errors_about_memory_are_told_from_others(error: Exception, expected: bool) -> None:
+    assert is_out_of_memory(error) is expected
+
+
+def test_an_error_of_another_kind_is_not_tried_again(tokenizer: object) -> None:
+    model = iw.load_model(tiny_llama(), "saliency", tokenizer=tokenizer)
+    runs: list[int] = []
+
+    def failing(*_: object) -> None:
+        runs.append(1)
+        raise RuntimeError("something else")
+
+    model.model.model.register_forward_hook(failing)
+    with pytest.raises(RuntimeError, match="something else"):
+        model.attribute(TEXTS, TARGETS, show_progress=False)
+    assert len(runs) == 1
