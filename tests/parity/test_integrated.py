@@ -392,5 +392,5 @@ def test_a_function_that_breaks_the_graph_is_named(tiny_case: Case) -> None:
     def broken(args: StepFunctionArgs) -> Tensor:
         return probability(args).detach()
 
-    with pytest.raises(ValueError, match="attributed_fn: its value does not depend"):
+    with pytest.raises(ValueError, match="attributed_fn: the value of broken does not depend"):
         tiny_case.attribute("integrated_gradients", n_steps=2, attributed_fn=broken)

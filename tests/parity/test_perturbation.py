@@ -31,7 +31,7 @@ from inseq_widget.methods.perturbed import PerturbedRuns
 from inseq_widget.models.reruns import Reruns
 from inseq_widget.results import FeatureAttributionSequenceOutput
 from inseq_widget.scores import resolve_step_function
-from tests.parity.tiny import VOCABULARY, tiny_bart, tiny_falcon, tiny_gpt2, tiny_llama, tiny_t5
+from tests.tiny import VOCABULARY, tiny_bart, tiny_falcon, tiny_gpt2, tiny_llama, tiny_t5
 
 # Of the largest score; the state-space model gives its logits in single precision.
 TOLERANCE = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-6}
@@ -89,6 +89,12 @@ def tiny_marian() -> PreTrainedModel:
 DECODERS = [tiny_llama, tiny_mistral, tiny_gpt2, tiny_opt, tiny_bloom, tiny_falcon, tiny_mamba]
 ENCODER_DECODERS = [tiny_t5, tiny_bart, tiny_marian]
 Loaded = Callable[[Callable[[], PreTrainedModel]], iw.AttributionModel]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(smollm2: iw.AttributionModel) -> PreTrainedTokenizerBase:
+    """Take whole words as tokens, of a large vocabulary."""
+    return smollm2.tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 import inseq_widget as iw
 from inseq_widget.methods.reagent import ordinary_ids
 from inseq_widget.results import FeatureAttributionOutput, FeatureAttributionSequenceOutput
-from tests.parity.tiny import tiny_bart, tiny_llama
+from tests.tiny import tiny_bart, tiny_llama
 
 PROMPT = "The nurse said that she"
 CONTINUATION = " was tired of it."
@@ -27,6 +27,12 @@ OFTEN = {
     "max_probe_steps": N_ROUNDS,
     "keep_top_n": 2,
 }
+
+
+@pytest.fixture(scope="module")
+def tokenizer(smollm2: iw.AttributionModel) -> PreTrainedTokenizerBase:
+    """Take whole words as tokens, of a large vocabulary."""
+    return smollm2.tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -38,8 +38,8 @@ def tiny_gpt2() -> PreTrainedModel:
     return small(tiny.tiny_gpt2())
 
 
-def tiny_falcon() -> PreTrainedModel:
-    return small(tiny.tiny_falcon())
+def tiny_falcon(**options: str) -> PreTrainedModel:
+    return small(tiny.tiny_falcon(**options))
 
 
 def tiny_t5() -> PreTrainedModel:

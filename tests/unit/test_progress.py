@@ -9,6 +9,7 @@ from rich.console import Console
 
 import inseq_widget as iw
 from inseq_widget import progress
+from tests.architectures.outcomes import quick
 
 
 class RecordingHandle:
@@ -59,7 +60,8 @@ def test_attribute_reports_all_of_its_work(
     notebook: type[RecordingHandle], tiny: iw.AttributionModel
 ) -> None:
     for method in iw.list_feature_attribution_methods():
-        tiny.attribute(["One two", "Hi"], ["One two three", "Hi you"], method, batch_size=1)
+        texts, targets = ["One two", "Hi"], ["One two three", "Hi you"]
+        tiny.attribute(texts, targets, method, batch_size=1, **quick(method))
         assert notebook.shown[-2]["text/plain"].startswith(f"{method}: 100%")
 
 
