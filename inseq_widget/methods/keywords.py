@@ -52,6 +52,22 @@ def check_number(keyword: str, value: object, *, positive: bool = False) -> None
         )
 
 
+def check_flag(keyword: str, value: object) -> None:
+    """Refuse what is neither True nor False.
+
+    Parameters
+    ----------
+    keyword : str
+    value : object
+
+    Raises
+    ------
+    ValueError
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f"{keyword}: {value!r} given; it must be True or False.")
+
+
 def check_choice(keyword: str, value: object, choices: Collection[str]) -> None:
     """Refuse what is none of some names.
 

@@ -23,7 +23,7 @@ from inseq_widget.methods.features import (
     features_of,
     within,
 )
-from inseq_widget.methods.keywords import check_choice, check_number, check_whole
+from inseq_widget.methods.keywords import check_choice, check_flag, check_number, check_whole
 from inseq_widget.models import Example, TraceableModel
 from inseq_widget.models.precision import at_least_single
 from inseq_widget.scores import StepFunctionArgs
@@ -259,6 +259,7 @@ class ContextCite(WithBaseline, TextMethod):
         _check_share("keep_prob", self.keep_prob)
         check_number("alpha", self.alpha, positive=True)
         check_spans(self.spans)
+        check_flag("whole_response", self.whole_response)
         check_whole("seed", self.seed, 0)
 
     def check(self, model: TraceableModel) -> None:

@@ -334,6 +334,7 @@ def test_texts_without_sentences_have_no_scores(model_of: Loaded) -> None:
         ("kernel_shap", {"seed": -1}, "seed"),
         ("context_cite", {"n_samples": 1}, "n_samples"),
         ("context_cite", {"keep_prob": 0.0}, "keep_prob"),
+        ("context_cite", {"whole_response": "no"}, "whole_response: 'no' given"),
         ("context_cite", {"alpha": 0.0}, "alpha"),
     ],
 )
