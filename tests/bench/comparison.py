@@ -1,88 +1,136 @@
-"""What was measured of the two sides, and how it compares."""
+"""What was measured, and how the numbers of two sides compare."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from statistics import median
-from typing import Generic, TypeVar
 
 import numpy as np
-from cases import Case
-from messages import Loaded, Memory
-
-Value = TypeVar("Value")
-
-
-@dataclass(frozen=True)
-class Sides(Generic[Value]):
-    """The same thing of both sides."""
-
-    peer: Value
-    own: Value
+from cases import Allowance, Case, Growth, Numbers
+from messages import Loaded, Run
+from scipy.stats import spearmanr
 
 
-@dataclass(frozen=True)
-class PairedSeconds:
-    """Seconds of the two sides, taken in turns.
+@dataclass
+class Timed:
+    """What one worker did: its first run, for memory and scores, and the seconds of the rounds."""
 
-    Attributes
-    ----------
-    peer, own : list of float, (round,)
-    """
+    loaded: Loaded
+    first: Run
+    seconds: list[float] = field(default_factory=list)
 
-    peer: list[float]
-    own: list[float]
+    @property
+    def peak(self) -> float:
+        """Peak of the whole process, in megabytes."""
+        return max(self.loaded.peak, self.first.peak)
 
-    def ratios(self) -> list[float]:
-        """Return how many times faster the own side was, round by round."""
-        return [peer / own for peer, own in zip(self.peer, self.own, strict=True)]
-
-    def times_faster(self) -> float:
-        """Return the median of the ratios: what else the machine did hits both of a pair alike."""
-        return median(self.ratios())
+    @property
+    def above(self) -> float:
+        """Peak above what the loaded model holds, in megabytes."""
+        return self.first.peak - self.loaded.held
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """What was measured of one case.
+class Compared:
+    """What was measured of a case, the sides in turns.
 
     Attributes
     ----------
     case : Case
-    seconds : PairedSeconds
-    difference : float
-        See `largest_difference`.
-    memory : Sides of Memory
-        After the first run of the method.
-    loaded : Sides of Loaded
+    against : str
+        The peer that ran.
+    failed : dict of str to str
+        Peers that did not, and what they said.
+    peer, own : Timed
+    half : Timed or None
+        The own side in bfloat16.
+    difference : float or None
+        See `largest_difference`; None where nothing is compared.
+    rank : float or None
+        Rank correlation of the scores in bfloat16 with those in float32.
     """
 
     case: Case
-    seconds: PairedSeconds
-    difference: float
-    memory: Sides[Memory]
-    loaded: Sides[Loaded]
+    against: str
+    failed: dict[str, str]
+    peer: Timed
+    own: Timed
+    half: Timed | None
+    difference: float | None
+    rank: float | None
+
+    def ratios(self, own: Timed) -> list[float]:
+        """Return how many times faster the own side was, round by round."""
+        counts = self.case.peer_counts
+        pairs = zip(self.peer.seconds, own.seconds, strict=True)
+        return [counts * peer / seconds for peer, seconds in pairs]
 
 
-def largest_difference(own: np.ndarray, peer: np.ndarray, *, vector_valued: bool) -> float:
+@dataclass(frozen=True)
+class Held:
+    """What was measured of a long text's memory."""
+
+    case: Allowance
+    own: Timed
+
+
+@dataclass(frozen=True)
+class Grown:
+    """The cost of a token for each length of the prompt, the best of the rounds."""
+
+    case: Growth
+    own: list[Timed]
+
+    @property
+    def lengths(self) -> list[int]:
+        """Prompt tokens."""
+        return [text.inputs for text in self.case.texts]
+
+    @property
+    def seconds(self) -> list[float]:
+        """Seconds for each generated token."""
+        pairs = zip(self.own, self.case.texts, strict=True)
+        return [median(timed.seconds) / text.targets for timed, text in pairs]
+
+    def exponent(self) -> float:
+        """Return how the cost grows with the prompt: 1 is linear."""
+        return exponent(self.lengths, self.seconds)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A case that could not be measured, and why."""
+
+    case: Case | Allowance | Growth
+    reason: str
+
+
+Measured = Compared | Held | Grown | Failed
+
+
+def exponent(lengths: Sequence[int], costs: Sequence[float]) -> float:
+    """Return the slope of the line through (log length, log cost)."""
+    return float(np.polyfit(np.log(lengths), np.log(costs), 1)[0])
+
+
+def largest_difference(own: np.ndarray, peer: np.ndarray, numbers: Numbers) -> float:
     """Return the largest difference of two arrays of scores, relative to the peer's largest score.
 
     Parameters
     ----------
-    own : numpy.ndarray, (input, step, ...)
-    peer : numpy.ndarray, (input, step, ...)
-        With one dimension more, the features, if `vector_valued`; their L2 norm is compared.
-    vector_valued : bool
+    own, peer : numpy.ndarray, (input, step, ...)
+    numbers : Numbers
+        Says which inputs and steps are defined alike.
 
     Raises
     ------
     ValueError
         If shapes differ, or other entries are missing (NaN), or none is there.
     """
-    expected = np.asarray(peer, dtype=np.float64)
-    given = np.asarray(own, dtype=np.float64)
-    if vector_valued:
-        expected = np.linalg.norm(expected, axis=-1)
+    part = slice(numbers.inputs), slice(numbers.steps)
+    expected = _without_empty_rows(np.asarray(peer, np.float64)[part])
+    given = _without_empty_rows(np.asarray(own, np.float64)[part])
     if given.shape != expected.shape:
         raise ValueError(f"own: shape {given.shape}, where the peer has {expected.shape}")
     there = ~np.isnan(expected)
@@ -93,3 +141,18 @@ def largest_difference(own: np.ndarray, peer: np.ndarray, *, vector_valued: bool
         )
     difference = np.abs(given[there] - expected[there]).max()
     return float(difference / np.abs(expected[there]).max())
+
+
+def _without_empty_rows(scores: np.ndarray) -> np.ndarray:
+    """Cut the last inputs, which explain no step: not all sides give them a row."""
+    there = ~np.isnan(scores).reshape(len(scores), -1).all(1)
+    return scores[: there.nonzero()[0].max() + 1] if there.any() else scores
+
+
+def rank_correlation(half: np.ndarray, single: np.ndarray) -> float:
+    """Return Spearman's correlation of two arrays, (input, step), as a mean over the steps."""
+    correlations = []
+    for one, other in zip(half.T, single.T, strict=True):
+        there = ~np.isnan(other)
+        correlations.append(spearmanr(one[there], other[there]).statistic)
+    return float(np.mean(correlations))

@@ -1,4 +1,4 @@
-"""Peak memory of this process: of its whole life, and of one stretch of work."""
+"""Memory of this process or of its device: held now, and at most since some moment."""
 
 from __future__ import annotations
 
@@ -8,27 +8,35 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+import torch
 
 MEGABYTE = 1e6
 
 
-def resident() -> float:
-    """Return what the process holds in memory now, in megabytes."""
+def resident(device: str) -> float:
+    """Return what is held in memory now, in megabytes."""
+    if device != "cpu":
+        return torch.cuda.memory_allocated() / MEGABYTE
     return float(psutil.Process().memory_info().rss) / MEGABYTE
 
 
-def peak() -> float:
-    """Return the largest resident size since the start or the last `forget_peak`, in megabytes."""
+def peak(device: str) -> float:
+    """Return the most that was held since the start or the last `forget_peak`, in megabytes."""
+    if device != "cpu":
+        return torch.cuda.max_memory_allocated() / MEGABYTE
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     unit = 1 if sys.platform == "darwin" else 1024
     return largest * unit / MEGABYTE
 
 
-def forget_peak() -> None:
+def forget_peak(device: str) -> None:
     """Start the peak anew from what is held now.
 
-    Only Linux can. Elsewhere the peak goes on from the start of the process, which is the same
-    wherever the measured work needs more than loading the model did.
+    Of the systems' own counts only Linux's can. Elsewhere the peak goes on from the start of the
+    process, which is the same wherever the measured work needs more than loading the model did.
     """
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+        return
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")

@@ -1,42 +1,97 @@
-"""What a worker answers, as both ends of its pipe know it."""
+"""What the driver and a worker tell each other, as both ends of the pipe know it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+
+from texts import Text
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is started for.
+
+    Attributes
+    ----------
+    model : str
+        Folder of the model.
+    method : str
+    keywords : dict
+        Of the method.
+    attributed_fn : str
+    text : Text
+    features : {"norm", "sum"} or None
+        How the scores that are compared are reduced.
+    layer : int or None
+        Which layer of several is compared.
+    device, dtype : str
+    threads : int
+    """
+
+    model: str
+    method: str
+    keywords: dict[str, str | int | float]
+    attributed_fn: str
+    text: Text
+    features: str | None
+    layer: int | None
+    device: str
+    dtype: str
+    threads: int
+
+    def as_json(self) -> str:
+        """Return the job as a worker reads it."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, given: str) -> Job:
+        """Read what `as_json` wrote."""
+        entries = json.loads(given)
+        return cls(**{**entries, "text": Text(**entries["text"])})
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a worker says of itself once its model is loaded."""
+    """What a worker says of itself once its model is loaded.
 
-    prompt_ids: list[int]
+    Attributes
+    ----------
+    input_ids, target_ids : list of int
+    dtype : str
+    threads : int
+    versions : dict of str to str
+    peak : float
+        Peak of the process so far, imports and loading included, in megabytes.
+    held : float
+        Memory held now that every weight has been read.
+    """
+
+    input_ids: list[int]
     target_ids: list[int]
     dtype: str
     threads: int
     versions: dict[str, str]
+    peak: float
+    held: float
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the timed job, in seconds."""
-
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Memory of a worker in megabytes.
+    """One run of the timed job.
 
     Attributes
     ----------
+    seconds : float
     peak : float
-        Peak of the whole process, imports and loading included.
-    loaded : float
-        Held when the model was loaded and every weight had been read.
-    running : float
-        Peak since then.
+        Peak memory since loading, in megabytes, read before scores are made of the result.
+    points : list of int, (step,)
+        How many points of a path each step used, where the method chooses.
+    off : float or None
+        The largest convergence delta, as a share of its step's difference in output, there.
     """
 
+    seconds: float
     peak: float
-    loaded: float
-    running: float
+    points: list[int]
+    off: float | None

@@ -8,10 +8,19 @@ import subprocess
 from pathlib import Path
 from types import TracebackType
 
-from messages import Loaded, Memory, Run
+from messages import Job, Loaded, Run
 
 HERE = Path(__file__).resolve().parent
 LOGS = HERE / ".logs"
+
+
+class WorkerError(RuntimeError):
+    """A worker ended before it answered; the message holds the end of its log."""
+
+    def __init__(self, log: Path) -> None:
+        lines = [line for line in log.read_text().splitlines() if line.strip()]
+        self.reason = lines[-1].strip() if lines else "no message"
+        super().__init__(f"{log.stem} ended (log: {log}):\n" + "\n".join(lines[-25:]))
 
 
 def quiet_environment(threads: int, *, with_checkout: bool) -> dict[str, str]:
@@ -23,7 +32,7 @@ def quiet_environment(threads: int, *, with_checkout: bool) -> dict[str, str]:
         For every thread pool that reads a variable.
     with_checkout : bool
         Put this checkout first on the import path, so that it is measured rather than an installed
-        release; the peer gets no import path at all.
+        release; Inseq's environment gets no import path at all.
     """
     variables = dict(os.environ)
     variables.pop("PYTHONPATH", None)
@@ -43,34 +52,23 @@ class WorkerProcess:
     ----------
     python : Path
         Interpreter of the environment that the worker belongs to.
-    script : str
-        File name of the worker in this folder.
-    method : str
-    model : Path
-    threads : int
-    variables : dict of str to str
-        Environment variables.
+    side : str
+        Which worker: it runs ``worker_{side}.py``.
+    case : str
+        Name of the case, for the log.
+    job : Job
     """
 
-    def __init__(
-        self,
-        python: Path,
-        script: str,
-        method: str,
-        model: Path,
-        threads: int,
-        variables: dict[str, str],
-    ) -> None:
+    def __init__(self, python: Path, side: str, case: str, job: Job) -> None:
         LOGS.mkdir(exist_ok=True)
-        self.log = LOGS / f"{Path(script).stem}-{method}.log"
-        self._errors = self.log.open("w")
-        options = ["--method", method, "--model", str(model), "--threads", str(threads)]
+        self._log = LOGS / f"{case}-{side}-{job.dtype}.log"
+        self._errors = self._log.open("w")
         self._process = subprocess.Popen(
-            [python, HERE / script, *options],
+            [python, HERE / f"worker_{side}.py", job.as_json()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=variables,
+            env=quiet_environment(job.threads, with_checkout=side != "inseq"),
             text=True,
         )
 
@@ -92,31 +90,24 @@ class WorkerProcess:
 
         Raises
         ------
-        RuntimeError
-            If the worker ends instead, as in `run` and `memory`; the message holds the last lines
-            of its log.
+        WorkerError
+            If the worker ends instead, as in `run`.
         """
         return Loaded(**json.loads(self._next_line()))
 
-    def run(self, scores: Path | None = None) -> float:
-        """Let the worker do the job once; return its seconds, and save its scores if told where."""
-        request = {"command": "run", "scores": None if scores is None else str(scores)}
-        return Run(**json.loads(self._ask(request))).seconds
-
-    def memory(self) -> Memory:
-        """Return the worker's memory so far."""
-        return Memory(**json.loads(self._ask({"command": "memory"})))
-
-    def _ask(self, request: dict[str, str | None]) -> str:
+    def run(self, scores: Path | None = None) -> Run:
+        """Let the worker do the job once, and save its scores if told where."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        return self._next_line()
+        try:
+            self._process.stdin.write(json.dumps(scores and str(scores)) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise WorkerError(self._log) from None
+        return Run(**json.loads(self._next_line()))
 
     def _next_line(self) -> str:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            last = "\n".join(self.log.read_text().splitlines()[-25:])
-            raise RuntimeError(f"{self.log.stem} ended (log: {self.log}):\n{last}")
+            raise WorkerError(self._log)
         return line

@@ -1,162 +1,157 @@
-"""Compare this project with Inseq, method by method, and fail where a limit is missed.
+"""Compare this project with Inseq and captum, case by case, and fail where a limit is missed.
 
-`python tests/bench/run.py [METHOD ...]` prints one table and writes it to a report file. It exits
-with 1 when a limit is missed and with 2 when it could not measure.
+`python tests/bench/run.py [CASE ...]` prints one table and writes it to a report file, anew after
+every case. It exits with 1 when a limit is missed and with 2 when a case could not be measured.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
-import tempfile
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import bound
-import numpy as np
-from cases import CASES, PROMPT_TOKENS, TARGET_TOKENS, Case, case_named
-from comparison import Measurement, PairedSeconds, Sides, largest_difference
-from demo_model import model_folder
+from cases import CASES, case_named
+from comparison import Compared, Failed, Grown, Measured
+from demo_model import NAME
 from environment import peer_python
-from messages import Loaded
-from processes import WorkerProcess, quiet_environment
-from report import document, machine, rows
+from folders import model_folder
+from machine import machine
+from measure import HALF, Bench, measure, say
+from processes import quiet_environment
+from rate import Rate, matrix_rate
+from report import Row, document, remarks, rows, table
 
 HERE = Path(__file__).resolve().parent
 
 
-@dataclass(frozen=True)
-class Setup:
-    """What all cases share."""
+@dataclass
+class Findings:
+    """What a run has found so far, and the file that tells it."""
 
-    peer_python: Path
-    model: Path
-    threads: int
+    bench: Bench
+    environment: Mapping[str, str]
+    ran_on: str
+    file: Path
+    measured: list[Measured] = field(default_factory=list)
+    rates: dict[str, Rate] = field(default_factory=dict)
 
-    def worker(self, case: Case, *, own: bool) -> WorkerProcess:
-        """Start the worker of one side for a case."""
-        return WorkerProcess(
-            Path(sys.executable) if own else self.peer_python,
-            "worker_widget.py" if own else "worker_inseq.py",
-            case.method,
-            self.model,
-            self.threads,
-            quiet_environment(self.threads, with_checkout=own),
+    def measure_rates(self) -> None:
+        """Measure matrix products, and keep the best: a busy moment would flatter the methods."""
+        for dtype in {self.bench.dtype, HALF}:
+            rate = matrix_rate(self.bench.device, dtype, dict(self.environment))
+            best = self.rates.get(dtype, rate)
+            self.rates[dtype] = max(rate, best, key=lambda each: each.multiply_adds)
+
+    @property
+    def lines(self) -> list[Row]:
+        """The lines of the table."""
+        return [row for each in self.measured for row in rows(each, self.bench, self.rates)]
+
+    def write(self) -> None:
+        """Write the report."""
+        grown = [each for each in self.measured if isinstance(each, Grown)]
+        plot = self.file.with_suffix(".svg")
+        if grown:
+            from plot import save
+
+            save(grown, plot)
+        told = [remark for each in self.measured for remark in remarks(each)]
+        text = document(self._notes(), self.lines, told, plot.name if grown else "")
+        self.file.write_text(text)
+
+    def _notes(self) -> list[str]:
+        """Return what a reader needs to know of the run before its table."""
+        bench = self.bench
+        reached = ", ".join(
+            f"{2 * rate.multiply_adds / 1e9:.0f} GFLOP/s in {dtype}"
+            for dtype, rate in sorted(self.rates.items(), reverse=True)
         )
+        cards = {rate.card for rate in self.rates.values() if rate.card}
+        return [
+            ", ".join([self.ran_on, *cards]),
+            *_versions(self.measured),
+            f"{bench.language_model.name} in {bench.dtype}, {bench.threads} threads, a process for "
+            "each side, in turns; 32 + 34 tokens where nothing else is said; "
+            f"translation: {bench.translation_model.name}",
+            "times faster: median of the rounds' ratios, and their range",
+            "numbers: the largest difference, as a fraction of the largest score; rank "
+            "correlation: Spearman's, to our scores in float32, mean over the steps",
+            "peak: the whole process, after its first call; above the model: what of it came on "
+            "top of the loaded model",
+            f"bound: the method's multiply-adds at the best rate of matrix products, {reached}",
+        ]
 
 
-def say(text: str) -> None:
-    """Report progress."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def check_same_job(loaded: Sides[Loaded]) -> None:
-    """Refuse to compare sides that read other tokens, in another precision or on other threads.
-
-    Raises
-    ------
-    RuntimeError
-        If they do, or if the text does not have the number of tokens that the case is made for.
-    """
-    for name in ("prompt_ids", "target_ids", "dtype", "threads"):
-        peer, own = getattr(loaded.peer, name), getattr(loaded.own, name)
-        if peer != own:
-            raise RuntimeError(f"{name} differ: Inseq has {peer}, inseq_widget {own}")
-    counts = len(loaded.own.prompt_ids), len(loaded.own.target_ids)
-    if counts != (PROMPT_TOKENS, TARGET_TOKENS):
-        raise RuntimeError(
-            f"the text of cases.py has {counts[0]} prompt tokens and {counts[1]} target tokens, "
-            f"where {PROMPT_TOKENS} and {TARGET_TOKENS} are needed"
-        )
-
-
-def measure(case: Case, setup: Setup) -> Measurement:
-    """Measure one case in two fresh processes that work in turns.
-
-    The first run of each side shows the memory that one call needs, the second gives the scores;
-    both warm it up for the timed rounds.
-    """
-    with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        say(f"{case.method}: loading the model on both sides")
-        peer = stack.enter_context(setup.worker(case, own=False))
-        own = stack.enter_context(setup.worker(case, own=True))
-        loaded = Sides(peer.loaded(), own.loaded())
-        check_same_job(loaded)
-        say(f"{case.method}: first runs, for memory and scores")
-        for worker in (peer, own):
-            worker.run()
-        memory = Sides(peer.memory(), own.memory())
-        peer.run(scratch / "peer.npy")
-        own.run(scratch / "own.npy")
-        difference = largest_difference(
-            np.load(scratch / "own.npy"),
-            np.load(scratch / "peer.npy"),
-            vector_valued=case.vector_valued,
-        )
-        seconds = PairedSeconds([], [])
-        for turn in range(case.rounds):
-            seconds.peer.append(peer.run())
-            seconds.own.append(own.run())
-            say(
-                f"{case.method}: round {turn + 1} of {case.rounds}: "
-                f"Inseq {seconds.peer[-1]:.3f} s, inseq_widget {seconds.own[-1]:.3f} s, "
-                f"{seconds.ratios()[-1]:.2f} times"
-            )
-    return Measurement(case, seconds, difference, memory, loaded)
-
-
-def notes(loaded: Sides[Loaded], setup: Setup, rate: float) -> list[str]:
-    """Return what a reader needs to know of the run beside its table."""
-    peer, own = (
-        ", ".join(f"{name} {number}" for name, number in side.versions.items())
-        for side in (loaded.peer, loaded.own)
-    )
-    return [
-        f"Inseq's environment: {peer}; inseq_widget's: {own}",
-        f"{setup.model.name} in {loaded.own.dtype}, {PROMPT_TOKENS} prompt tokens and "
-        f"{TARGET_TOKENS} forced targets, {setup.threads} threads on both sides, run in turns",
-        "times faster: median of the paired rounds, with their range",
-        "memory: one call in a fresh process",
-        f"lower bound: the method's multiply-adds at the {2 * rate / 1e9:.0f} GFLOP/s that matrix "
-        "products reached",
-    ]
+def _versions(measured: list[Measured]) -> list[str]:
+    """Return the packages of each side that took part."""
+    found: dict[str, str] = {}
+    for each in measured:
+        if isinstance(each, Compared):
+            for side, timed in ((each.against, each.peer), ("inseq_widget", each.own)):
+                packages = timed.loaded.versions.items()
+                found[side] = ", ".join(f"{name} {number}" for name, number in packages)
+    return [f"environment of {side}: {packages}" for side, packages in found.items()]
 
 
 def main() -> int:
     """Run the benchmark as the command line says; return the exit status."""
-    parser = argparse.ArgumentParser(description="Compare this project with Inseq.")
-    parser.add_argument("methods", nargs="*", help="methods to compare; all when none is named")
+    names = ", ".join(case.name for case in CASES)
+    parser = argparse.ArgumentParser(description="Compare this project with Inseq and captum.")
+    parser.add_argument("cases", nargs="*", help=f"what to measure; all by default: {names}")
+    parser.add_argument("--quick", action="store_true", help="one round for every case")
     parser.add_argument("--threads", type=int, default=2, help="threads of each side (2)")
+    parser.add_argument("--device", default="cpu", help="of both sides, such as cuda (cpu)")
+    parser.add_argument("--dtype", default="float32", help="of both sides (float32)")
     parser.add_argument("--report", type=Path, default=HERE / "report.md", help="file to write")
+    parser.add_argument("--model", type=Path, help="folder of another Llama")
+    parser.add_argument("--translation-model", type=Path, help="folder of another Marian")
     given = parser.parse_args()
     ran_on = machine()
-    own_environment = quiet_environment(given.threads, with_checkout=True)
+    environment = quiet_environment(given.threads, with_checkout=True)
     try:
-        cases = [case_named(method) for method in given.methods] or list(CASES)
-        setup = Setup(peer_python(), model_folder(own_environment), given.threads)
-        # Before and after, and the better of the two: a busy moment would flatter the method.
-        rate_before = bound.matrix_rate(own_environment)
-        measured = [measure(case, setup) for case in cases]
-        rate = max(rate_before, bound.matrix_rate(own_environment))
-    except (RuntimeError, ValueError) as error:
+        cases = [case_named(name) for name in given.cases] or list(CASES)
+        language = given.model or model_folder(NAME, "demo_model.py", environment)
+        translation = given.translation_model or model_folder(
+            "marian-60m-random", "translation_model.py", environment
+        )
+        bench = Bench(
+            peer_python(),
+            language.resolve(),
+            translation.resolve(),
+            given.threads,
+            given.device,
+            given.dtype,
+            given.quick,
+        )
+        findings = Findings(bench, environment, ran_on, given.report)
+        findings.measure_rates()
+    except (RuntimeError, ValueError, subprocess.CalledProcessError) as error:
         say(f"could not measure: {error}")
         return 2
-    network = bound.Network.of(setup.model)
-    lines = [
-        row
-        for each in measured
-        for row in rows(each, bound.least_seconds(each.case.method, network, rate))
-    ]
-    text = document(lines, [ran_on, *notes(measured[0].loaded, setup, rate)])
-    given.report.write_text(text)
-    print(text)
-    missed = [f"{row.method}: {row.measured}" for row in lines if row.met is False]
-    if missed:
-        say("missed: " + "; ".join(missed))
-    say(f"report: {given.report}")
-    return 1 if missed else 0
+    for case in cases:
+        findings.measured.append(measure(case, bench))
+        findings.measure_rates()
+        findings.write()
+    return _tell(findings)
+
+
+def _tell(findings: Findings) -> int:
+    """Print the table and what is wrong with it; return the exit status."""
+    lines = findings.lines
+    print(table(lines))
+    for row in lines:
+        if row.missed:
+            say(f"missed: {row.case}: {', '.join(row.missed)}")
+    for each in findings.measured:
+        if isinstance(each, Failed):
+            say(f"not measured: {each.case.name}: {each.reason}")
+    say(f"report: {findings.file}")
+    if any(row.failed for row in lines):
+        return 2
+    return 1 if any(row.missed for row in lines) else 0
 
 
 if __name__ == "__main__":

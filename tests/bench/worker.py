@@ -1,4 +1,4 @@
-"""A process that keeps one model loaded and runs one method on request, by lines of JSON.
+"""A process that keeps one model loaded and does one job on request, by lines of JSON.
 
 Standard output is the conversation: one line when the model is loaded, then one answer to each
 request. Whatever a library prints goes to standard error instead.
@@ -6,7 +6,6 @@ request. Whatever a library prints goes to standard error instead.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import json
 import os
@@ -15,14 +14,14 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 import memory
 import numpy as np
 import torch
-from cases import CONTINUATION, PROMPT, Case, case_named
-from messages import Loaded, Memory, Run
+from messages import Job, Loaded, Run
+from texts import written
+from transformers import PreTrainedTokenizerBase
 
 Result = TypeVar("Result")
 
@@ -32,81 +31,111 @@ os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
 
 class Subject(Protocol[Result]):
-    """A library with a model loaded for one method: what the two sides have in common."""
+    """A library with a model loaded for one job: what all sides have in common."""
 
     packages: tuple[str, ...]
 
-    def token_ids(self, text: str) -> list[int]:
-        """Return the ids that the model gets for a text."""
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer that the library uses."""
 
-    def touch_weights(self) -> str:
-        """Read every weight, so that none is paged in by the timed job; return their dtype."""
+    @property
+    def weights(self) -> torch.nn.Module:
+        """The model itself."""
 
-    def attribute(self, prompt: str, text: str) -> Result:
-        """Attribute the forced text after the prompt, without a progress bar: the timed job."""
+    def attribute(self, given: str, forced: str) -> Result:
+        """Attribute the forced text to the input, without a progress bar: the timed job."""
 
-    def scores(self, result: Result) -> np.ndarray:
-        """Return the scores of a result, `[input, step, ...]`."""
+    def scores(self, result: Result) -> dict[str, np.ndarray]:
+        """Return ``"scores"``, `[input, step, ...]`, to be compared with the other side's.
+
+        The own side adds ``"shown"``, `[input, step]`: what a user sees by default.
+        """
+
+    def points(self, result: Result) -> tuple[list[int], float | None]:
+        """Return ``points`` and ``off`` of :class:`messages.Run`."""
 
 
-def all_weights_read(model: torch.nn.Module) -> str:
-    """Read every weight of a model, so that none is paged in later; return their dtype."""
+def reduced(scores: np.ndarray, features: str | None) -> np.ndarray:
+    """Reduce the last dimension of vector-valued scores as a job says."""
+    if features == "norm":
+        return np.asarray(np.linalg.norm(scores, axis=-1))
+    return np.asarray(scores.sum(-1)) if features == "sum" else scores
+
+
+def serve(load: Callable[[Job], Subject[Result]]) -> None:
+    """Load a subject for the job on the command line and answer requests until the pipe closes.
+
+    Parameters
+    ----------
+    load : callable
+        Gets the job and returns the subject with its model loaded.
+    """
+    job = Job.from_json(sys.argv[1])
+    torch.set_num_threads(job.threads)
+    subject = load(job)
+    dtype = _read_weights(subject.weights)
+    given, forced, input_ids, target_ids = _texts(subject, job)
+    gc.collect()
+    loaded = Loaded(
+        input_ids=input_ids,
+        target_ids=target_ids,
+        dtype=dtype,
+        threads=torch.get_num_threads(),
+        versions={name: version(name) for name in (*subject.packages, "torch", "transformers")},
+        peak=memory.peak(job.device),
+        held=memory.resident(job.device),
+    )
+    memory.forget_peak(job.device)
+    print(json.dumps(asdict(loaded)), file=_answers)
+    for line in sys.stdin:
+        run = _run(subject, job, given, forced, json.loads(line))
+        print(json.dumps(asdict(run)), file=_answers)
+
+
+def _read_weights(model: torch.nn.Module) -> str:
+    """Read every weight, so that none is paged in by the timed job; return their dtype."""
     parameters = list(model.parameters())
     for parameter in parameters:
         parameter.detach().sum()
     return str(parameters[0].dtype)
 
 
-def serve(load: Callable[[Case, Path], Subject[Result]]) -> None:
-    """Load a subject as the command line says and answer requests until the pipe closes.
+def _texts(subject: Subject[Result], job: Job) -> tuple[str, str, list[int], list[int]]:
+    """Return input and forced text with their ids."""
+    tokenizer = subject.tokenizer
 
-    Parameters
-    ----------
-    load : callable
-        Gets the case and the model's folder, and returns the subject with its model loaded.
-    """
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--method", required=True)
-    arguments.add_argument("--model", required=True, type=Path)
-    arguments.add_argument("--threads", required=True, type=int)
-    given = arguments.parse_args()
+    def encode(text: str) -> list[int]:
+        return list(tokenizer(text)["input_ids"])
 
-    torch.set_num_threads(given.threads)
-    subject = load(case_named(given.method), given.model)
-    dtype = subject.touch_weights()
-    prompt_ids = subject.token_ids(PROMPT)
-    all_ids = subject.token_ids(PROMPT + CONTINUATION)
-    if all_ids[: len(prompt_ids)] != prompt_ids:
-        raise ValueError("PROMPT: the tokenizer joins its end with CONTINUATION into other tokens")
-    loaded = Loaded(
-        prompt_ids=prompt_ids,
-        target_ids=all_ids[len(prompt_ids) :],
-        dtype=dtype,
-        threads=torch.get_num_threads(),
-        versions={name: version(name) for name in (*subject.packages, "torch", "transformers")},
-    )
+    def decode(ids: list[int]) -> str:
+        return str(tokenizer.decode(ids))
+
+    given, forced = written(job.text, encode, decode)
+    input_ids, all_ids = encode(given), encode(forced)
+    if job.text.kind == "translation":
+        return given, forced, input_ids, all_ids
+    if all_ids[: len(input_ids)] != input_ids:
+        raise ValueError("text: the tokenizer joins the prompt's end with the target's beginning")
+    return given, forced, input_ids, all_ids[len(input_ids) :]
+
+
+def _run(
+    subject: Subject[Result], job: Job, given: str, forced: str, scores_file: str | None
+) -> Run:
     gc.collect()
-    loading_peak = memory.peak()
-    held = memory.resident()
-    memory.forget_peak()
-    print(json.dumps(asdict(loaded)), file=_answers)
-
-    for line in sys.stdin:
-        request = json.loads(line)
-        if request["command"] == "memory":
-            running = memory.peak()
-            peak = max(loading_peak, running)
-            answer: Run | Memory = Memory(peak=peak, loaded=held, running=running)
-        else:
-            answer = _run(subject, request["scores"])
-        print(json.dumps(asdict(answer)), file=_answers)
-
-
-def _run(subject: Subject[Result], scores_file: str | None) -> Run:
-    gc.collect()
+    _finish(job.device)
     started = time.perf_counter()
-    result = subject.attribute(PROMPT, PROMPT + CONTINUATION)
+    result = subject.attribute(given, forced)
+    _finish(job.device)
     seconds = time.perf_counter() - started
+    peak = memory.peak(job.device)
+    points, off = subject.points(result)
     if scores_file is not None:
-        np.save(scores_file, subject.scores(result))
-    return Run(seconds)
+        np.savez(scores_file, **subject.scores(result))  # type: ignore[arg-type]
+    return Run(seconds, peak, points, off)
+
+
+def _finish(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.synchronize()

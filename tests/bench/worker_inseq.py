@@ -1,24 +1,28 @@
-"""The peer's side of the benchmark; runs in the peer's environment."""
+"""Inseq's side of the benchmark; runs in its own environment."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
-from cases import Case
-from worker import all_weights_read, serve
+from messages import Job
+from transformers import PreTrainedTokenizerBase
+from worker import reduced, serve
+
+# What only its `load_model` takes.
+AT_LOADING = ("target_layer",)
 
 
 class Sequence(Protocol):
-    """What is read of one sequence of the peer's result."""
+    """What is read of one sequence of Inseq's result."""
 
-    target_attributions: torch.Tensor
+    source_attributions: torch.Tensor | None
+    target_attributions: torch.Tensor | None
 
 
 class Output(Protocol):
-    """What is read of the peer's result; its own classes live in its own environment."""
+    """What is read of Inseq's result; its own classes live in its own environment."""
 
     sequence_attributions: list[Sequence]
 
@@ -28,23 +32,39 @@ class InseqSubject:
 
     packages: tuple[str, ...] = ("inseq",)
 
-    def __init__(self, case: Case, folder: Path) -> None:
+    def __init__(self, job: Job) -> None:
         import inseq  # type: ignore[import-not-found]
 
-        self.model = inseq.load_model(str(folder), case.method)
+        loading: dict[str, object] = {
+            key: value for key, value in job.keywords.items() if key in AT_LOADING
+        }
+        self.keywords = {k: value for k, value in job.keywords.items() if k not in AT_LOADING}
+        self.features = job.features
+        if job.dtype != "float32":
+            loading["model_kwargs"] = {"dtype": getattr(torch, job.dtype)}
+        self.model = inseq.load_model(job.model, job.method, device=job.device, **loading)
 
-    def token_ids(self, text: str) -> list[int]:
-        return list(self.model.tokenizer(text)["input_ids"])
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        return self.model.tokenizer  # type: ignore[no-any-return]
 
-    def touch_weights(self) -> str:
-        return all_weights_read(self.model.model)
+    @property
+    def weights(self) -> torch.nn.Module:
+        return self.model.model  # type: ignore[no-any-return]
 
-    def attribute(self, prompt: str, text: str) -> Output:
-        output: Output = self.model.attribute(prompt, text, show_progress=False)
+    def attribute(self, given: str, forced: str) -> Output:
+        output: Output = self.model.attribute(given, forced, show_progress=False, **self.keywords)
         return output
 
-    def scores(self, result: Output) -> np.ndarray:
-        return np.asarray(result.sequence_attributions[0].target_attributions.detach())
+    def scores(self, result: Output) -> dict[str, np.ndarray]:
+        sequence = result.sequence_attributions[0]
+        source, target = sequence.source_attributions, sequence.target_attributions
+        scores = target if source is None else source
+        assert scores is not None
+        return {"scores": reduced(scores.detach().float().numpy(), self.features)}
+
+    def points(self, result: Output) -> tuple[list[int], float | None]:
+        return [], None
 
 
 if __name__ == "__main__":
