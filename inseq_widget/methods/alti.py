@@ -10,16 +10,17 @@ from torch import Tensor, nn
 
 from inseq_widget.methods.alti_contributions import HeldNorm, attention_blocks, cannot
 from inseq_widget.methods.alti_plus import input_relevances
-from inseq_widget.methods.base import Job, TextMethod, TextScores, register
+from inseq_widget.methods.base import Job, TextScores, register
+from inseq_widget.methods.recorded import RecordedMethod
 from inseq_widget.methods.zeroing import Observed
 from inseq_widget.models import Example, TraceableModel
 from inseq_widget.models.precision import at_least_single
-from inseq_widget.models.recording import recorded
+from inseq_widget.models.recording import RecordedTrace, Recording, recorded
 
 
 @register
 @dataclass(frozen=True)
-class AltiLogit(TextMethod):
+class AltiLogit(RecordedMethod):
     """ALTI-Logit (Ferrando, Gállego, Tsiamas and Costa-jussà, 2023, sections 3 and 4).
 
     The attention of a layer adds to position *i* one vector from each token *j*: its values,
@@ -48,6 +49,11 @@ class AltiLogit(TextMethod):
     reduction: ClassVar[str] = "sum"
     explains_output: ClassVar[bool] = False
 
+    def recorded(self, model: TraceableModel, example: Example) -> RecordedTrace:
+        """See :meth:`RecordedMethod.recorded`."""
+        both = model.architecture == "encoder_decoder"
+        return recorded(model, example, parts=True, encoder=both)
+
     def attribute_text(self, job: Job, example: Example) -> TextScores:
         """See :meth:`TextMethod.attribute_text`.
 
@@ -56,15 +62,15 @@ class AltiLogit(TextMethod):
         NotImplementedError
             For a model whose layers cannot be taken apart.
         """
+        recording = self.recording(job, example)
         if job.model.architecture == "encoder_decoder":
-            relevances = input_relevances(job, example)
+            relevances = input_relevances(job, example, recording)
             return TextScores({stack: relevances[stack] for stack in job.stacks})
-        return TextScores({"target": _logit_parts(job, example)})
+        return TextScores({"target": _logit_parts(job, example, recording)})
 
 
-def _logit_parts(job: Job, example: Example) -> Tensor:
+def _logit_parts(job: Job, example: Example, recording: Recording) -> Tensor:
     """Give what each token's way through attention adds to each step's logit, (token, step)."""
-    recording = recorded(job.model, example, parts=True)
     observed = Observed()
     scores: Tensor | None = None
     reached: Tensor | None = None

@@ -8,16 +8,18 @@ from inseq_widget.methods.alti_contributions import attention_blocks
 from inseq_widget.methods.base import Job
 from inseq_widget.methods.zeroing import Observed
 from inseq_widget.models import Example, Stack
-from inseq_widget.models.recording import recorded
+from inseq_widget.models.recording import Recording
 
 
-def input_relevances(job: Job, example: Example) -> dict[Stack, Tensor]:
+def input_relevances(job: Job, example: Example, recording: Recording) -> dict[Stack, Tensor]:
     """Follow the inputs of an encoder-decoder model through both of its stacks.
 
     Parameters
     ----------
     job : Job
     example : Example
+    recording : Recording
+        Of both stacks, with the parts of their layers.
 
     Returns
     -------
@@ -29,7 +31,6 @@ def input_relevances(job: Job, example: Example) -> dict[Stack, Tensor]:
     NotImplementedError
         For a model whose layers cannot be taken apart.
     """
-    recording = recorded(job.model, example, parts=True, encoder=True)
     share = 1 / (len(recording.encoder) + len(recording.layers))
     observed = Observed()
     encoded: Tensor | None = None

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 # Rows from which a wider chunk gained no speed, by device type. A processor's caches are small;
 # a graphics card is not busy before.
-_FAST_ROWS = {"cpu": 12}
+_FAST_ROWS = {"cpu": 10}
 _FAST_ROWS_ELSEWHERE = 64
 # How much of the free memory a chunk may take.
 _SHARE = 0.5
@@ -41,12 +41,14 @@ class ChunkSizer:
     def __init__(self, device: torch.device, n_rows: int, at_most: int) -> None:
         self._device = device
         self._limit = min(_FAST_ROWS.get(device.type, _FAST_ROWS_ELSEWHERE), n_rows)
-        small = at_most * self._limit < _free_bytes(device) * _SMALL_SHARE
-        self._bytes_per_row: float | None = at_most if small else None
+        self._small = at_most * self._limit < _free_bytes(device) * _SMALL_SHARE
+        self._bytes_per_row: float | None = None
 
     @property
     def rows(self) -> int:
         """Rows of the next chunk."""
+        if self._small:
+            return self._limit
         if self._bytes_per_row is None:
             return min(self._limit, _FIRST_ROWS)
         fitting = int(_free_bytes(self._device) * _SHARE / max(self._bytes_per_row, 1.0))
@@ -74,8 +76,9 @@ class ChunkSizer:
         """
         rows = self.rows
         while True:
+            measured = not self._small and self._bytes_per_row is None
+            before = _start_measuring(self._device) if measured else 0
             try:
-                before = _start_measuring(self._device)
                 result = chunk(rows)
             except ERRORS as error:
                 if not is_out_of_memory(error) or rows == 1:
@@ -83,7 +86,7 @@ class ChunkSizer:
                 rows //= 2
                 self._limit = rows
             else:
-                if self._bytes_per_row is None:
+                if measured:
                     self._bytes_per_row = _grown_since(self._device, before) / rows
                 return result, rows
             if self._device.type == "cuda":

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import maximum_flow
 from torch import Tensor
 
 from inseq_widget.methods.base import AttributionMethod, BatchScores, Job, register
 from inseq_widget.methods.mixing import LayerMixing, MixingKeywords
 from inseq_widget.methods.rollout import no_attention
 from inseq_widget.models import Example, Stack, Trace, TraceableModel
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Matrix = npt.NDArray[np.float64]
 # Capacities are whole numbers to the solver. All that a position takes is 1, which so stays
@@ -115,6 +116,8 @@ class FlowNetwork:
         capacities : scipy.sparse.csr_array of int32, (node, node)
         top : int
         """
+        from scipy.sparse import coo_array  # megabytes that no other method needs
+
         n_target = self._n["target"]
         heads, tails, capacities = (np.concatenate(part) for part in zip(*self._edges, strict=True))
         decoder = heads - self._decoder
@@ -206,6 +209,8 @@ def _flows(
     network: FlowNetwork, position: int, stacks: Sequence[Stack]
 ) -> dict[Stack, list[float]]:
     """Compute the maximum flow from a position's last state to every input that it sees."""
+    from scipy.sparse.csgraph import maximum_flow
+
     capacities, top = network.seen_from(position)
     return {
         stack: [

@@ -9,13 +9,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from inseq_widget.methods.base import Job, TextMethod, TextScores, register
+from inseq_widget.methods.base import Job, TextScores, register
 from inseq_widget.methods.chunking import ChunkSizer
+from inseq_widget.methods.recorded import RecordedMethod
 from inseq_widget.methods.zeroing import LayerWithoutTokens, Observed
 from inseq_widget.models import Example, Stack, TraceableModel
 from inseq_widget.models.attention_call import Kind
 from inseq_widget.models.precision import at_least_single
-from inseq_widget.models.recording import RecordedLayer, Recording, recorded
+from inseq_widget.models.recording import RecordedLayer, RecordedTrace, Recording, recorded
 
 Heads = int | tuple[int, int] | list[int] | None
 HeadsByLayer = Heads | Mapping[int, Heads]
@@ -28,7 +29,7 @@ _STATES_PER_LAYER = 40
 
 @register
 @dataclass(frozen=True)
-class ValueZeroing(TextMethod):
+class ValueZeroing(RecordedMethod):
     """Value zeroing (Mohebbi, Zuidema, Chrupała and Alishahi, 2023, section 3).
 
     In one layer at a time, which gets its clean input, the value vectors of input *j* are set to
@@ -89,6 +90,10 @@ class ValueZeroing(TextMethod):
                 "use decoder_zeroed_units_indices."
             )
 
+    def recorded(self, model: TraceableModel, example: Example) -> RecordedTrace:
+        """See :meth:`RecordedMethod.recorded`."""
+        return recorded(model, example)
+
     def attribute_text(self, job: Job, example: Example) -> TextScores:
         """See :meth:`TextMethod.attribute_text`.
 
@@ -97,7 +102,7 @@ class ValueZeroing(TextMethod):
         NotImplementedError
             When the model has no attention to the tokens of a stack.
         """
-        recording = recorded(job.model, example)
+        recording = self.recording(job, example)
         observed = Observed()
         raw: dict[Stack, Tensor] = {}
         with observed.on(job.model, recording):

@@ -50,6 +50,8 @@ def broken_logits(logits: Tensor) -> Tensor:
     -------
     torch.Tensor of bool, (...)
     """
+    if logits.isfinite().all():  # one look, for what is nearly always so
+        return torch.zeros(logits.shape[:-1], dtype=torch.bool, device=logits.device)
     none_possible = (logits == -torch.inf).all(-1)
     return torch.isnan(logits).any(-1) | (logits == torch.inf).any(-1) | none_possible
 

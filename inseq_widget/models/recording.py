@@ -13,6 +13,7 @@ from inseq_widget.models.attention import AttentionCall
 from inseq_widget.models.attention_call import Kind
 from inseq_widget.models.example import Example
 from inseq_widget.models.structure import lists_of_layers
+from inseq_widget.models.trace import Trace
 from inseq_widget.models.traceable import TraceableModel
 
 Arguments = tuple[tuple[object, ...], dict[str, object]]
@@ -116,9 +117,21 @@ class Recording:
     final: nn.Module | None = None
 
 
+@dataclass(kw_only=True)
+class RecordedTrace(Trace):
+    """A trace of one text, with what its layers got and gave.
+
+    Attributes
+    ----------
+    recording : Recording
+    """
+
+    recording: Recording
+
+
 def recorded(
     model: TraceableModel, example: Example, *, parts: bool = False, encoder: bool = False
-) -> Recording:
+) -> RecordedTrace:
     """Run the model over a text, and keep what its layers got and gave.
 
     Parameters
@@ -132,7 +145,7 @@ def recorded(
 
     Returns
     -------
-    Recording
+    RecordedTrace
 
     Raises
     ------
@@ -145,7 +158,7 @@ def recorded(
     recording.n_target = trace.embeddings["target"].shape[1]
     if "source" in trace.embeddings:
         recording.n_source = trace.embeddings["source"].shape[1]
-    return recording
+    return RecordedTrace(**vars(trace), recording=recording)
 
 
 def hidden_states(output: object) -> Tensor:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 # What a configuration says of how attention and experts are computed.
@@ -24,9 +25,17 @@ def left_untouched(model: PreTrainedModel) -> Iterator[None]:
     ----------
     model : PreTrainedModel
     """
-    training = [module for module in model.modules() if module.training]
-    wanting = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    configurations = configurations_of(model)
+    modules = list(model.modules())
+    training = [module for module in modules if module.training]
+    wanting = list(
+        {
+            id(parameter): parameter
+            for module in modules
+            for parameter in module._parameters.values()
+            if parameter is not None and parameter.requires_grad
+        }.values()
+    )
+    configurations = _configurations(modules)
     implementations = [
         {name: vars(config)[name] for name in _IMPLEMENTATIONS if name in vars(config)}
         for config in configurations
@@ -62,8 +71,12 @@ def configurations_of(model: PreTrainedModel) -> list[PreTrainedConfig]:
     -------
     list of PreTrainedConfig
     """
+    return _configurations(model.modules())
+
+
+def _configurations(modules: Iterable[nn.Module]) -> list[PreTrainedConfig]:
     found: dict[int, PreTrainedConfig] = {}
-    pending = [m.config for m in model.modules() if isinstance(m, PreTrainedModel)]
+    pending = [module.config for module in modules if isinstance(module, PreTrainedModel)]
     while pending:
         config = pending.pop()
         if id(config) not in found:

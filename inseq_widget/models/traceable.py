@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -121,9 +122,14 @@ class TraceableModel(ABC):
         """The modules that read source and target."""
         return {"target": self.model}
 
+    @cached_property
+    def _position_limits(self) -> dict[Stack, int]:
+        """How many positions each stack has, where it is a fixed number."""
+        return position_limits(self._stacks)
+
     def _check_lengths(self, examples: Sequence[Example]) -> None:
         """Refuse texts that are longer than the model has positions."""
-        limits = position_limits(self._stacks)
+        limits = self._position_limits
         for number, example in enumerate(examples):
             # The last token is explained, not read.
             lengths: dict[Stack, int] = {"source": len(example.source), "target": example.end - 1}
@@ -132,7 +138,7 @@ class TraceableModel(ABC):
 
     def _check_prompts(self, rows: Sequence[Sequence[int]]) -> None:
         """Refuse inputs that leave no position to generate at, or have none themselves."""
-        first, limits = self._embedding_modules()[0][0], position_limits(self._stacks)
+        first, limits = self._embedding_modules()[0][0], self._position_limits
         for number, row in enumerate(rows):
             text: str = self.tokenizer.decode(list(row))  # type: ignore[assignment]
             check_length(limits, {first: len(row)}, number, [text])

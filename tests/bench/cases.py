@@ -124,6 +124,12 @@ class Growth:
 AnyCase = Case | Allowance | Growth
 
 NORM, SUM = Numbers("norm"), Numbers("sum")
+# A distance near the cut-off at 1e-5 counts on one side and not on the other.
+ZEROED = Numbers(largest=0.02)
+FLIPS = (
+    "1 − cosine has few digits in float32, and the method ignores values below 1e-5, so single "
+    "scores near it flip"
+)
 LAYER, LAYERS = 15, 30
 _LENGTHS = tuple(long(inputs, 8) for inputs in (256, 512, 1024, 2048, 4096))
 
@@ -183,12 +189,21 @@ CASES: tuple[AnyCase, ...] = (
         "value_zeroing",
         8,
         3,
-        peers=("inseq", "loop"),
-        # A distance near the cut-off at 1e-5 counts on one side and not on the other.
-        numbers=Numbers(largest=0.02),
-        note="where Inseq fails, against a naive loop of one forward pass for each token "
-        "(`worker_loop.py`); 1 − cosine has few digits in float32, and the method ignores values "
-        "below 1e-5, so single scores near it flip",
+        peers=("inseq", "inseq_repaired"),
+        numbers=ZEROED,
+        note="Inseq's method fails on layers that give a tensor; where it does, the one hook that "
+        f"minds is replaced (`worker_inseq_repaired.py`). {FLIPS}",
+    ),
+    Case(
+        "value_zeroing_loop",
+        "value_zeroing",
+        8,
+        3,
+        peers=("loop",),
+        numbers=ZEROED,
+        half=False,
+        note="a naive loop of one forward pass for each token, without what Inseq does around it "
+        "(`worker_loop.py`)",
     ),
     Case("translation_saliency", "saliency", 3, 5, text=TRANSLATED, numbers=NORM),
     Case(

@@ -66,7 +66,7 @@ class Bench:
 
     def worker(self, side: str, case: AnyCase, job: Job) -> WorkerProcess:
         """Start a worker."""
-        python = self.inseq if side == "inseq" else Path(sys.executable)
+        python = self.inseq if side.startswith("inseq") else Path(sys.executable)
         return WorkerProcess(python, side, case.name, job)
 
     def own_job(self, case: AnyCase, text: Text, dtype: str) -> Job:

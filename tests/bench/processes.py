@@ -68,7 +68,7 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=quiet_environment(job.threads, with_checkout=side != "inseq"),
+            env=quiet_environment(job.threads, with_checkout=not side.startswith("inseq")),
             text=True,
         )
 
