@@ -4,43 +4,46 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from inseq_widget.alternatives import most_probable
 from inseq_widget.arguments import (
     check_count,
     check_generation_args,
     check_position,
+    read_contrast,
     read_inputs,
-    read_step_functions,
+    read_step_scores,
     read_targets,
 )
-from inseq_widget.methods import AttributionMethod, Job, list_methods, make_method
+from inseq_widget.asked import step_functions
+from inseq_widget.methods import AttributionMethod, list_methods, make_method
 from inseq_widget.methods.assembly import labelled_scores
+from inseq_widget.methods.base import keywords_of_method
+from inseq_widget.methods.jobs import JobMaker
 from inseq_widget.methods.memory import in_halves
-from inseq_widget.models import Example, TextInput, Trace, TraceableModel, load
+from inseq_widget.models import Example, TextInput, TraceableModel, load
 from inseq_widget.models.batching import batches
 from inseq_widget.models.precision import at_least_single
-from inseq_widget.models.text import tokens_of_ids
-from inseq_widget.progress import Advance, progress_bar
+from inseq_widget.progress import progress_bar
 from inseq_widget.results import (
     FeatureAttributionOutput,
     FeatureAttributionSequenceOutput,
     Info,
     Token,
 )
-from inseq_widget.results.alternatives import AlternativeToken, StepAlternatives
+from inseq_widget.results.alternatives import StepAlternatives
 from inseq_widget.scores import (
     StepFunction,
     StepFunctionArgs,
-    resolve_step_function,
 )
+from inseq_widget.scores.alignment import Pairs
+from inseq_widget.scores.contrast import ContrastExample
 
 _LOCKS: WeakKeyDictionary[PreTrainedModel, threading.RLock] = WeakKeyDictionary()
 
@@ -126,10 +129,17 @@ class AttributionModel:
         attribute_target: bool = False,
         step_scores: str | Sequence[str] = (),
         attributed_fn: str | StepFunction | None = None,
+        contrast_sources: str | Sequence[str] | None = None,
+        contrast_targets: str | Sequence[str] | None = None,
+        contrast_targets_alignments: str | Sequence[Pairs] | Pairs | None = None,
+        contrast_force_inputs: bool = False,
         batch_size: int | None = None,
         generation_args: Mapping[str, object] | None = None,
+        attribution_args: Mapping[str, object] | None = None,
+        attributed_fn_args: Mapping[str, object] | None = None,
+        step_scores_args: Mapping[str, object] | None = None,
         granular: bool = False,
-        **method_kwargs: object,
+        **kwargs: object,
     ) -> FeatureAttributionOutput:
         """Explain the tokens that the model writes, or that it is made to write.
 
@@ -155,18 +165,34 @@ class AttributionModel:
         step_scores : str or sequence of str, optional
             Step functions to report for every generated token. ``"probability"`` is always there.
         attributed_fn : str or callable, optional
-            What is explained: ``"probability"`` or ``"logit"`` of the token, or a function of
-            :class:`~inseq_widget.scores.StepFunctionArgs`.
+            What is explained: a step function's name (see
+            :func:`~inseq_widget.list_step_functions`), ``"probability"`` by default, or a
+            function of :class:`~inseq_widget.scores.StepFunctionArgs`.
+        contrast_sources : str or sequence of str, optional
+            Encoder-decoder models: another source for each input, for contrastive step functions.
+        contrast_targets : str or sequence of str, optional
+            Another target for each input. For a decoder-only model it begins with a prompt,
+            which may be another one.
+        contrast_targets_alignments : "auto" or sequence of tuple of int, optional
+            Which position of the target belongs to which of the contrastive target: pairs, for
+            several inputs a list of them each, or ``"auto"`` for the fewest edits between their
+            tokens. What is in no pair is counted from the end of both, as everything is by
+            default.
+        contrast_force_inputs : bool, default False
+            Explain what is predicted under the contrastive input, too. Otherwise a contrastive
+            attributed function compares two tokens in the same place.
         batch_size : int, optional
             How many texts go through the model together; by default as many as have at most
             4,096 tokens in all, padding included. Only prompts of equal length are generated
             together.
         generation_args : mapping, optional
             Keywords of ``generate``, such as ``max_new_tokens``.
+        attribution_args, attributed_fn_args, step_scores_args : mapping, optional
+            Keywords for the method, the attributed function or the step scores alone.
         granular : bool, default False
             Keep every feature of the scores instead of their norm and their sum.
-        **method_kwargs
-            Keywords of the method.
+        **kwargs
+            Keywords of the method and of the step functions, for each that takes them.
 
         Returns
         -------
@@ -184,9 +210,23 @@ class AttributionModel:
         """
         inputs = read_inputs(input_texts)
         targets = read_targets(generated_texts, inputs)
-        chosen = self._method(method, method_kwargs)
-        fn_name, fn = resolve_step_function(attributed_fn or self.attributed_fn)
-        reported = read_step_functions(step_scores)
+        wanted = read_contrast(
+            len(inputs),
+            contrast_sources,
+            contrast_targets,
+            contrast_targets_alignments,
+            contrast_force_inputs,
+        )
+        functions = step_functions(
+            attributed_fn or self.attributed_fn,
+            read_step_scores(step_scores),
+            attributed_fn_args,
+            step_scores_args,
+            kwargs,
+            wanted,
+        )
+        chosen = self._method(method, kwargs, functions.takes, attribution_args or {})
+        functions.check(chosen)
         check_count("batch_size", batch_size)
         check_position("attr_pos_start", attr_pos_start)
         check_position("attr_pos_end", attr_pos_end)
@@ -199,6 +239,14 @@ class AttributionModel:
                 examples = self._traceable.examples(
                     inputs, targets, generation_args or {}, window, batch_size
                 )
+                others = None
+                if wanted is not None:
+                    others = [
+                        wanted.example(self._traceable, given, example, number)
+                        for number, (given, example) in enumerate(
+                            zip(inputs, examples, strict=True)
+                        )
+                    ]
             except KeyboardInterrupt:
                 raise AttributionInterrupted(None) from None
             info = Info(
@@ -207,11 +255,11 @@ class AttributionModel:
                 tokenizer_class=type(self.tokenizer).__name__,
                 attribution_method=chosen.name,
                 method_args={key: repr(value) for key, value in vars(chosen).items()},
-                attributed_fn=fn_name if chosen.explains_output else None,
+                attributed_fn=functions.name if chosen.explains_output else None,
                 reduction=chosen.reduction,
                 score_label=chosen.score_label,
                 signed=chosen.signed,
-                step_scores=list(reported),
+                step_scores=list(functions.reported),
                 attribute_target=attribute_target,
                 constrained_decoding=targets is not None,
                 generation_args={k: repr(v) for k, v in (generation_args or {}).items()},
@@ -222,12 +270,22 @@ class AttributionModel:
             output = FeatureAttributionOutput([], info, self)
             finished: dict[int, FeatureAttributionSequenceOutput] = {}
             with progress_bar(chosen.name, len(examples), show=show_progress) as advance:
-                job_of = _JobOf(self._traceable, fn, attribute_target, granular, advance)
+                make_job = JobMaker(
+                    self._traceable,
+                    functions.explained,
+                    attribute_target,
+                    granular,
+                    advance,
+                    contrast_force_inputs,
+                )
 
                 def explain(numbers: Sequence[int]) -> list[FeatureAttributionSequenceOutput]:
                     members = [examples[number] for number in numbers]
-                    with job_of.taken_back_if_it_fails() as counted:
-                        return self._sequences(members, chosen, reported, counted, info)
+                    beside = others and [others[number] for number in numbers]
+                    with make_job.taken_back_if_it_fails() as counted:
+                        return self._sequences(
+                            members, beside, chosen, functions.reported, counted, info
+                        )
 
                 try:
                     for batch in batches(examples, batch_size):
@@ -287,34 +345,16 @@ class AttributionModel:
         ValueError
             For a step that is not there, or fewer than one token.
         """
-        n_steps = len(sequence.steps)
-        if not -n_steps <= step < n_steps:
-            raise ValueError(f"step: {step} given; there are {n_steps} steps, 0 to {n_steps - 1}.")
-        check_count("k", k)
-        start = sequence.attr_pos_start + step % n_steps
-        target = sequence.target[start]
-        source = () if sequence.architecture == "decoder_only" else tuple(sequence.source)
-        example = Example(source, tuple(sequence.target), start, start, start + 1)
         with self.lock:
-            trace = self._traceable.trace([example])
-        probabilities = torch.softmax(at_least_single(trace.logits[0, 0]), dim=-1)
-        values, ids = probabilities.topk(min(k, len(probabilities)))
-        before = [token.id for token in sequence.target[:start]]
+            return most_probable(self._traceable, sequence, step, k)
 
-        def alternative(token_id: int, probability: float, rank: int) -> AlternativeToken:
-            (token,) = tokens_of_ids(
-                self.tokenizer, [token_id], "target", first_position=start, context=before
-            )
-            return AlternativeToken(token, probability, rank)
-
-        own = float(probabilities[target.id])
-        rank = 1 + int((probabilities > own).sum())
-        ranked = zip(ids.tolist(), values.tolist(), range(1, len(ids) + 1), strict=True)
-        return StepAlternatives(
-            AlternativeToken(target, own, rank), [alternative(*entry) for entry in ranked]
-        )
-
-    def _method(self, name: str | None, keywords: Mapping[str, object]) -> AttributionMethod:
+    def _method(
+        self,
+        name: str | None,
+        keywords: Mapping[str, object],
+        of_functions: set[str],
+        own_keywords: Mapping[str, object],
+    ) -> AttributionMethod:
         chosen = name or self.attribution_method
         if chosen is None:
             raise ValueError(
@@ -322,24 +362,27 @@ class AttributionModel:
                 f"{', '.join(list_methods())}."
             )
         # What the model was loaded with belongs to the method that it was loaded with.
-        own = self._method_kwargs if chosen == self.attribution_method else {}
-        return make_method(chosen, {**own, **keywords})
+        loaded = self._method_kwargs if chosen == self.attribution_method else {}
+        takes = keywords_of_method(chosen)
+        given = {
+            key: value for key, value in keywords.items() if key in takes or key not in of_functions
+        }
+        return make_method(chosen, {**loaded, **given, **own_keywords})
 
     def _sequences(
         self,
         members: list[Example],
+        others: list[ContrastExample] | None,
         method: AttributionMethod,
         reported: Mapping[str, StepFunction],
-        job_of: _JobOf,
+        make_job: JobMaker,
         info: Info,
     ) -> list[FeatureAttributionSequenceOutput]:
         trace = method.trace(self._traceable, members)
-        logits = trace.logits.detach()
-        values = {
-            name: _reported(name, fn, StepFunctionArgs(logits, trace.step_ids))
-            for name, fn in reported.items()
-        }
-        scores = method.attribute(job_of(trace))
+        job = make_job(trace, others)
+        args = job.reported_args()
+        values = {name: _reported(name, fn, args) for name, fn in reported.items()}
+        scores = method.attribute(job)
         values.update(scores.step_scores)
         return [
             FeatureAttributionSequenceOutput(
@@ -356,44 +399,6 @@ class AttributionModel:
             )
             for number, example in enumerate(members)
         ]
-
-
-@dataclass(frozen=True)
-class _JobOf:
-    """What the jobs of one call share; calling it with a batch's trace makes that batch's job."""
-
-    model: TraceableModel
-    attributed_fn: StepFunction
-    attribute_target: bool
-    granular: bool
-    advance: Advance
-
-    @contextmanager
-    def taken_back_if_it_fails(self) -> Iterator[_JobOf]:
-        """Report progress inside the block, and take it back if the block fails."""
-        done = 0.0
-
-        def count(amount: float) -> None:
-            nonlocal done
-            done += amount
-            self.advance(amount)
-
-        try:
-            yield replace(self, advance=count)
-        except BaseException:
-            self.advance(-done)
-            raise
-
-    def __call__(self, trace: Trace) -> Job:
-        count = len(trace.examples)
-        return Job(
-            self.model,
-            trace,
-            self.attributed_fn,
-            self.attribute_target,
-            self.granular,
-            lambda share: self.advance(share * count),
-        )
 
 
 def load_model(

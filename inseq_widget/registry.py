@@ -22,15 +22,15 @@ class Registry(Generic[T]):
         self._argument = argument
         self._entries: dict[str, T] = {}
 
-    def add(self, name: str, entry: T) -> None:
+    def add(self, name: str, entry: T, overwrite: bool = False) -> None:
         """Register an entry.
 
         Raises
         ------
         ValueError
-            When the name is taken.
+            When the name is taken, and may not be overwritten.
         """
-        if name in self._entries:
+        if name in self._entries and not overwrite:
             raise ValueError(f"{self._argument}: {name!r} is registered already.")
         self._entries[name] = entry
 

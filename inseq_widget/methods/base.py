@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar
 
@@ -15,6 +15,7 @@ from inseq_widget.models.precision import at_least_single
 from inseq_widget.progress import Advance
 from inseq_widget.registry import Registry
 from inseq_widget.scores import StepFunction, StepFunctionArgs
+from inseq_widget.scores.contrast import Contrast
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class Job:
         Whether scores keep their features.
     advance : callable
         To be told what share of the batch's work (0 to 1, in sum) has been done.
+    contrast : Contrast or None
+        What the model predicts under the contrastive inputs, where there are any.
+    dropout_logits : callable or None
+        Gives the logits of so many runs of the untouched texts with dropout on,
+        (run, batch, step, vocabulary).
     """
 
     model: TraceableModel
@@ -42,6 +48,34 @@ class Job:
     attribute_target: bool
     granular: bool
     advance: Advance
+    contrast: Contrast | None = None
+    dropout_logits: Callable[[int], Tensor] | None = None
+
+    def of_text(self, number: int, advance: Advance) -> Job:
+        """Give the job of one text of the batch, whose runs are rows of their own.
+
+        Parameters
+        ----------
+        number : int
+        advance : callable
+            Counts the work on the text alone.
+
+        Returns
+        -------
+        Job
+        """
+        noisy = self.dropout_logits
+
+        def of_this(n_runs: int) -> Tensor:
+            assert noisy is not None
+            return noisy(n_runs)[:, number : number + 1]
+
+        return dataclasses.replace(
+            self,
+            advance=advance,
+            contrast=None if self.contrast is None else self.contrast.of_text(number),
+            dropout_logits=None if noisy is None else of_this,
+        )
 
     @property
     def stacks(self) -> list[Stack]:
@@ -56,17 +90,20 @@ class Job:
         name: str = getattr(self.attributed_fn, "__name__", type(self.attributed_fn).__name__)
         return name
 
-    def values(self, logits: Tensor, target_ids: Tensor) -> Tensor:
+    def values(self, logits: Tensor, target_ids: Tensor, first_step: int = 0) -> Tensor:
         """Compute the attributed function.
 
         Parameters
         ----------
-        logits : torch.Tensor, (..., step, vocabulary)
-        target_ids : torch.Tensor of int, (..., step)
+        logits : torch.Tensor, (row, step, vocabulary)
+            The rows are the texts of the batch; of one text's job, runs of that text.
+        target_ids : torch.Tensor of int, (row, step)
+        first_step : int, default 0
+            The step that the first of them is.
 
         Returns
         -------
-        torch.Tensor, (..., step)
+        torch.Tensor, (row, step)
             In single precision at least.
 
         Raises
@@ -74,7 +111,12 @@ class Job:
         ValueError
             When the function does not give one number a step.
         """
-        values = self.attributed_fn(StepFunctionArgs(logits, target_ids))
+        args = StepFunctionArgs(
+            logits, target_ids, dropout_logits=self._dropout(first_step, logits)
+        )
+        if self.contrast is not None:
+            args = self.contrast.beside(args, first_step, explained=True)
+        values = self.attributed_fn(args)
         if not isinstance(values, Tensor) or values.shape != target_ids.shape:
             gave = f"the shape {tuple(values.shape)}" if isinstance(values, Tensor) else values
             raise ValueError(
@@ -82,6 +124,21 @@ class Job:
                 f"but there are {tuple(target_ids.shape)} (batch, step) values to explain."
             )
         return at_least_single(values)
+
+    def reported_args(self) -> StepFunctionArgs:
+        """Give what the step functions see that are reported, (batch, step)."""
+        logits = self.trace.logits.detach()
+        args = StepFunctionArgs(
+            logits, self.trace.step_ids, dropout_logits=self._dropout(0, logits)
+        )
+        return args if self.contrast is None else self.contrast.beside(args, 0, explained=False)
+
+    def _dropout(self, first_step: int, like: Tensor) -> Callable[[int], Tensor] | None:
+        noisy = self.dropout_logits
+        if noisy is None:
+            return None
+        steps = slice(first_step, first_step + like.shape[-2])
+        return lambda n_runs: noisy(n_runs)[:, :, steps].to(like.device)
 
 
 @dataclass
@@ -225,8 +282,10 @@ class TextMethod(AttributionMethod):
         def advance(share: float) -> None:
             job.advance(share / len(examples))
 
-        alone = dataclasses.replace(job, advance=advance)
-        texts = [self.attribute_text(alone, example) for example in examples]
+        texts = [
+            self.attribute_text(job.of_text(number, advance), example)
+            for number, example in enumerate(examples)
+        ]
         first = texts[0]
         return BatchScores(
             {"raw": {stack: _padded([text.raw[stack] for text in texts]) for stack in first.raw}},
@@ -271,6 +330,27 @@ def list_methods() -> list[str]:
     return list(METHODS)
 
 
+def keywords_of_method(name: str) -> list[str]:
+    """List the keywords that a method takes.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message gives the nearest ones.
+    """
+    method = METHODS[name]
+    assert dataclasses.is_dataclass(method), "a method is a dataclass of its keywords"
+    return [option.name for option in dataclasses.fields(method)]
+
+
 def make_method(name: str, keywords: Mapping[str, object]) -> AttributionMethod:
     """Make a method with a user's keywords.
 
@@ -292,11 +372,9 @@ def make_method(name: str, keywords: Mapping[str, object]) -> AttributionMethod:
     TypeError
         For a keyword that the method does not take.
     """
-    method = METHODS[name]
-    assert dataclasses.is_dataclass(method), "a method is a dataclass of its keywords"
-    known = [option.name for option in dataclasses.fields(method)]
+    known = keywords_of_method(name)
     unknown = [keyword for keyword in keywords if keyword not in known]
     if unknown:
         takes = f"takes {', '.join(known)}" if known else "takes none of its own"
         raise TypeError(f"{', '.join(unknown)}: not a keyword of attribute; {name!r} {takes}.")
-    return method(**keywords)
+    return METHODS[name](**keywords)

@@ -166,7 +166,7 @@ class PerturbedRuns:
     def _function(self, logits: Tensor, first_step: int) -> Tensor:
         """Compute the attributed function from its ``first_step`` on, (row, step)."""
         ids = self._step_ids[:, first_step:].to(logits.device)
-        return self._job.values(logits, ids.expand(len(logits), -1)).cpu()
+        return self._job.values(logits, ids.expand(len(logits), -1), first_step).cpu()
 
     def _first_changed(self, gone: dict[Stack, Tensor], row: int) -> int | None:
         """Find where a run has to begin; -1 before the source, None where nothing changed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -105,8 +104,9 @@ class Text:
     def own_values(self) -> Tensor:
         """Give the attributed function at the text's own embeddings, (step,)."""
         trace = self.job.trace
-        values = self.job.values(trace.logits.detach(), trace.step_ids)
-        return values.detach()[self.number, : self.example.n_steps]
+        own = slice(self.number, self.number + 1)
+        values = self.job.values(trace.logits[own].detach(), trace.step_ids[own])
+        return values.detach()[0, : self.example.n_steps]
 
     def values_at(self, points: Points, internal_batch_size: int | None = None) -> Tensor:
         """Give the attributed function at points.
@@ -214,7 +214,7 @@ def each_text(job: Job, explain: Callable[[Text, Keep], dict[str, Tensor]]) -> B
                     at = slice(step, step + 1)
                     kept.put(stack, at, by_step[row : row + 1, None], texts=place)
 
-        text = Text(dataclasses.replace(job, advance=advance), number)
+        text = Text(job.of_text(number, advance), number)
         for name, values in explain(text, keep).items():
             column = reported.setdefault(name, torch.zeros(n_batch, n_steps, dtype=dtype))
             column[number, : example.n_steps] = values.to(column)

@@ -51,6 +51,21 @@ class DecoderOnlyModel(TraceableModel):
         self._check_lengths(examples)
         return examples
 
+    def contrast_example(
+        self, example: Example, given: TextInput, source: str | None, target: str | None
+    ) -> Example:
+        """See :meth:`TraceableModel.contrast_example`."""
+        if source is not None:
+            raise ValueError(
+                f"contrast_sources: {type(self.model).__name__} is decoder-only and has no source; "
+                "put another prompt into contrast_targets."
+            )
+        if target is None:
+            return replace(example, start=1, end=len(example.target))
+        ready = is_messages(given)
+        ids = self._ids(as_text(self.tokenizer, given) + target if ready else target, ready)
+        return Example((), tuple(tokens_of_ids(self.tokenizer, ids, "target")), 1, 1, len(ids))
+
     def _example(
         self, ids: list[int], n_prompt: int, window: tuple[int | None, int | None], prompt: str
     ) -> Example:

@@ -34,21 +34,34 @@ class EncoderDecoderModel(TraceableModel):
         if generated_texts is None:
             targets = generated_ids(self, sources, generation_args, batch_size)
         else:
-            start = self.start_id
-            targets = []
-            for text in generated_texts:
-                ids: list[int] = self.tokenizer(text_target=text)["input_ids"]
-                if all(token_id in self.tokenizer.all_special_ids for token_id in ids):
-                    raise ValueError(
-                        f"generated_texts: the tokenizer makes no token of {text!r} to explain."
-                    )
-                targets.append(ids if ids[:1] == [start] else [start, *ids])
+            targets = [self._target_ids(text, "generated_texts") for text in generated_texts]
         examples = [
             self._example(source, target, window, text)
             for source, target, text in zip(sources, targets, texts, strict=True)
         ]
         self._check_lengths(examples)
         return examples
+
+    def contrast_example(
+        self, example: Example, given: TextInput, source: str | None, target: str | None
+    ) -> Example:
+        """See :meth:`TraceableModel.contrast_example`."""
+        source_tokens, target_tokens = example.source, example.target
+        if source is not None:
+            ids: list[int] = self.tokenizer(source)["input_ids"]
+            source_tokens = tuple(tokens_of_ids(self.tokenizer, ids, "source"))
+        if target is not None:
+            ids = self._target_ids(target, "contrast_targets")
+            target_tokens = tuple(tokens_of_ids(self.tokenizer, ids, "target"))
+        return Example(source_tokens, target_tokens, 1, 1, len(target_tokens))
+
+    def _target_ids(self, text: str, argument: str) -> list[int]:
+        """Give the ids of a forced target, the start token first."""
+        ids: list[int] = self.tokenizer(text_target=text)["input_ids"]
+        if all(token_id in self.tokenizer.all_special_ids for token_id in ids):
+            raise ValueError(f"{argument}: the tokenizer makes no token of {text!r} to explain.")
+        start = self.start_id
+        return ids if ids[:1] == [start] else [start, *ids]
 
     @property
     def start_id(self) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
+from inseq_widget.models.structure import nearest_list
 from inseq_widget.models.trace import Stack
 from inseq_widget.models.traceable import TraceableModel
 
@@ -194,18 +194,9 @@ def _stacks(model: TraceableModel) -> list[Stack]:
 
 
 def _layers(stack: nn.Module) -> list[nn.Module]:
-    """Find the list of layers that lies nearest to the root; the longest of those."""
-    level: deque[nn.Module] = deque([stack])
-    while level:
-        lists = [
-            list(child)
-            for module in level
-            for child in module.children()
-            if isinstance(child, nn.ModuleList) and len(child)
-        ]
-        if lists:
-            return max(lists, key=len)
-        level = deque(child for module in level for child in module.children())
-    raise NotImplementedError(
-        f"model: {type(stack).__name__} does not hold its layers in a list of modules."
-    )
+    layers = nearest_list(stack)
+    if layers is None:
+        raise NotImplementedError(
+            f"model: {type(stack).__name__} does not hold its layers in a list of modules."
+        )
+    return layers

@@ -117,6 +117,33 @@ class TraceableModel(ABC):
             For a target or range that does not fit its text, or an empty generation.
         """
 
+    @abstractmethod
+    def contrast_example(
+        self, example: Example, given: TextInput, source: str | None, target: str | None
+    ) -> Example:
+        """Tokenise what a text is contrasted with.
+
+        Parameters
+        ----------
+        example : Example
+            The regular text.
+        given : str or messages
+            Its input.
+        source, target : str or None
+            Contrastive texts; what the regular text has where None. The target of a decoder-only
+            model holds its own prompt, except after messages.
+
+        Returns
+        -------
+        Example
+            Its steps are all that can be predicted.
+
+        Raises
+        ------
+        ValueError
+            For a source that the model cannot take, or a text without tokens.
+        """
+
     @property
     def _stacks(self) -> dict[Stack, nn.Module]:
         """The modules that read source and target."""

@@ -1,10 +1,24 @@
 """Step functions: a number for each generated token, to be shown or to be attributed."""
 
-from inseq_widget.scores.step_functions import (
+from inseq_widget.scores import contrastive, step_functions  # noqa: F401 - they register themselves
+from inseq_widget.scores.arguments import StepFunctionArgs
+from inseq_widget.scores.registering import (
+    Entry,
     StepFunction,
-    StepFunctionArgs,
+    bound,
+    find_step_function,
+    keywords_of,
     list_step_functions,
-    resolve_step_function,
+    register_step_function,
 )
 
-__all__ = ["StepFunction", "StepFunctionArgs", "list_step_functions", "resolve_step_function"]
+__all__ = [
+    "Entry",
+    "StepFunction",
+    "StepFunctionArgs",
+    "bound",
+    "find_step_function",
+    "keywords_of",
+    "list_step_functions",
+    "register_step_function",
+]

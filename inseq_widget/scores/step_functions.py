@@ -1,38 +1,16 @@
-"""Step functions, computed for all steps at once from the logits of one trace."""
+"""Step functions of what the model predicted: a number for each step, of all steps at once."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from inseq_widget.models.precision import at_least_single
-from inseq_widget.registry import Registry
+from inseq_widget.scores.arguments import StepFunctionArgs
+from inseq_widget.scores.registering import register
 
 
-@dataclass(frozen=True)
-class StepFunctionArgs:
-    """What a step function sees.
-
-    Attributes
-    ----------
-    logits : torch.Tensor, (..., vocabulary)
-        What the model predicted at each step.
-    target_ids : torch.Tensor of int, (...)
-        The tokens that stand there.
-    """
-
-    logits: Tensor
-    target_ids: Tensor
-
-
-StepFunction = Callable[[StepFunctionArgs], Tensor]
-
-_STEP_FUNCTIONS: Registry[StepFunction] = Registry("step function")
-
-
+@register
 def logit(args: StepFunctionArgs) -> Tensor:
     """Logit of the target.
 
@@ -47,8 +25,30 @@ def logit(args: StepFunctionArgs) -> Tensor:
     return args.logits.gather(-1, args.target_ids[..., None])[..., 0]
 
 
-def probability(args: StepFunctionArgs) -> Tensor:
+@register(aggregate={"spans": "prod"})
+def probability(args: StepFunctionArgs, logprob: bool = False) -> Tensor:
     """Probability of the target, the softmax of the logits.
+
+    Parameters
+    ----------
+    args : StepFunctionArgs
+    logprob : bool, default False
+        Give its natural logarithm.
+
+    Returns
+    -------
+    torch.Tensor, (...)
+        Between 0 and 1, or at most 0.
+    """
+    logits = at_least_single(args.logits)
+    target = logits.gather(-1, args.target_ids[..., None])[..., 0]
+    logarithm = target - torch.logsumexp(logits, dim=-1)
+    return logarithm if logprob else torch.exp(logarithm)
+
+
+@register(aggregate={"spans": "sum"})
+def entropy(args: StepFunctionArgs) -> Tensor:
+    """Entropy of what the model predicted, whatever the target is.
 
     Parameters
     ----------
@@ -57,51 +57,105 @@ def probability(args: StepFunctionArgs) -> Tensor:
     Returns
     -------
     torch.Tensor, (...)
-        Between 0 and 1.
+        In nats.
     """
-    logits = at_least_single(args.logits)
-    target = logits.gather(-1, args.target_ids[..., None])[..., 0]
-    return torch.exp(target - torch.logsumexp(logits, dim=-1))
+    logarithms = torch.log_softmax(at_least_single(args.logits), -1)
+    # What cannot be predicted adds nothing, though its logarithm is minus infinity.
+    return -torch.where(logarithms.isneginf(), 0.0, logarithms.exp() * logarithms).sum(-1)
 
 
-_STEP_FUNCTIONS.add("logit", logit)
-_STEP_FUNCTIONS.add("probability", probability)
-
-
-def list_step_functions() -> list[str]:
-    """List the names of the step functions.
-
-    Returns
-    -------
-    list of str
-    """
-    return list(_STEP_FUNCTIONS)
-
-
-def resolve_step_function(given: str | StepFunction) -> tuple[str, StepFunction]:
-    """Find a step function and the name to show for it.
+@register(aggregate={"spans": "sum"})
+def crossentropy(args: StepFunctionArgs) -> Tensor:
+    """Cross-entropy: minus the natural logarithm of the target's probability.
 
     Parameters
     ----------
-    given : str or callable
-        A registered name, or a function of :class:`StepFunctionArgs`.
+    args : StepFunctionArgs
 
     Returns
     -------
-    name : str
-    function : callable
+    torch.Tensor, (...)
+        In nats.
+    """
+    return -probability(args, logprob=True)
+
+
+@register(aggregate={"spans": "prod"})
+def perplexity(args: StepFunctionArgs) -> Tensor:
+    """Perplexity of the target: the exponential of its cross-entropy.
+
+    Parameters
+    ----------
+    args : StepFunctionArgs
+
+    Returns
+    -------
+    torch.Tensor, (...)
+        At least 1.
+    """
+    return torch.exp(crossentropy(args))
+
+
+@register(explained=False)
+def top_p_size(args: StepFunctionArgs, top_p: float = 0.9) -> Tensor:
+    """Size of the nucleus: how many of the most probable tokens have ``top_p`` in all.
+
+    Holtzman, Buys, Du, Forbes and Choi, 2020, section 3.1. It is a count, and has no gradient.
+
+    Parameters
+    ----------
+    args : StepFunctionArgs
+    top_p : float, default 0.9
+        Above 0, at most 1.
+
+    Returns
+    -------
+    torch.Tensor, (...)
+    """
+    check_share("top_p", top_p)
+    shares = torch.softmax(at_least_single(args.logits), -1).sort(-1, descending=True).values
+    # A token counts as long as those before it fall short.
+    before = shares.cumsum(-1) - shares
+    return (before < top_p).sum(-1).to(shares.dtype)
+
+
+@register(aggregate={"spans": "prod"})
+def mc_dropout_prob_avg(
+    args: StepFunctionArgs, n_mcd_steps: int = 5, logprob: bool = False
+) -> Tensor:
+    """How far the probability of the target stands from those under dropout, in deviations.
+
+    Monte Carlo dropout, Gal and Ghahramani, 2016: ``(p - mean) / standard deviation`` over runs
+    of the untouched text with dropout on. As the attributed function, mean and deviation are
+    constants. A model without dropout has no deviation, and the score is missing (NaN).
+
+    Parameters
+    ----------
+    args : StepFunctionArgs
+    n_mcd_steps : int, default 5
+        How many runs, at least 2.
+    logprob : bool, default False
+        Take the logarithm of probabilities.
+
+    Returns
+    -------
+    torch.Tensor, (...)
+    """
+    if isinstance(n_mcd_steps, bool) or not isinstance(n_mcd_steps, int) or n_mcd_steps < 2:
+        raise ValueError(f"n_mcd_steps: {n_mcd_steps!r} given; a deviation takes at least 2 runs.")
+    assert args.dropout_logits is not None, "attribute gives the means to run with dropout"
+    noisy = args.dropout_logits(n_mcd_steps)
+    ids = args.target_ids.expand(noisy.shape[:-1])
+    values = probability(StepFunctionArgs(noisy, ids), logprob).detach()
+    return (probability(args, logprob) - values.mean(0)) / values.std(0)
+
+
+def check_share(argument: str, value: float) -> None:
+    """Refuse what is no share of a probability.
 
     Raises
     ------
     ValueError
-        For an unknown name; the message gives the nearest ones.
-    TypeError
-        For anything else.
     """
-    if isinstance(given, str):
-        return given, _STEP_FUNCTIONS[given]
-    if callable(given):
-        return getattr(given, "__name__", type(given).__name__), given
-    raise TypeError(
-        f"step function: {given!r} is neither a name ({', '.join(_STEP_FUNCTIONS)}) nor callable."
-    )
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise ValueError(f"{argument}: {value!r} given; it must be above 0 and at most 1.")

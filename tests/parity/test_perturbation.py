@@ -30,7 +30,7 @@ from inseq_widget.methods.features import features_of
 from inseq_widget.methods.perturbed import PerturbedRuns
 from inseq_widget.models.reruns import Reruns
 from inseq_widget.results import FeatureAttributionSequenceOutput
-from inseq_widget.scores import resolve_step_function
+from inseq_widget.scores.step_functions import probability
 from tests.tiny import VOCABULARY, tiny_bart, tiny_falcon, tiny_gpt2, tiny_llama, tiny_t5
 
 # Of the largest score; the state-space model gives its logits in single precision.
@@ -323,7 +323,7 @@ def engine(model: iw.AttributionModel) -> PerturbedRuns:
     traceable = model._traceable
     whole = "" if model.model.config.is_encoder_decoder else PROMPT
     (example,) = traceable.examples([PROMPT], [whole + CONTINUATION], {}, (None, None), None)
-    _, function = resolve_step_function("probability")
+    function = probability
     trace = traceable.trace([example])
     job = Job(traceable, trace, function, True, False, lambda _: None)
     return PerturbedRuns(job, example, features_of(example, job.stacks), WithBaseline())

@@ -24,7 +24,8 @@ import inseq_widget as iw
 from inseq_widget.methods.base import Job, make_method
 from inseq_widget.methods.surrogate import log_odds
 from inseq_widget.results import FeatureAttributionOutput, FeatureAttributionSequenceOutput
-from inseq_widget.scores import StepFunctionArgs, resolve_step_function
+from inseq_widget.scores import StepFunctionArgs
+from inseq_widget.scores.step_functions import probability
 from tests.parity.coalition_game import (
     StepGame,
     captums,
@@ -288,7 +289,7 @@ def test_progress_adds_up_to_the_whole_work(model_of: Loaded, method: str) -> No
     traceable = model_of("opt")._traceable
     examples = traceable.examples([SENTENCES], [SENTENCES + " And two"], {}, (None, None), None)
     shares: list[float] = []
-    _, function = resolve_step_function("probability")
+    function = probability
     job = Job(traceable, traceable.trace(examples), function, False, False, shares.append)
     make_method(method, {"n_samples": 20}).attribute(job)
     assert sum(shares) == pytest.approx(1.0)

@@ -21,6 +21,7 @@ FLOORS = (
     {"render"},
     {"explore", "faithfulness"},
     {"attribution"},
+    {"alternatives", "asked"},
     {"arguments"},
     {"methods"},
     {"scores"},

@@ -1,0 +1,131 @@
+"""Which step functions a call is about, and which keywords belong to which of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from inseq_widget.methods import AttributionMethod
+from inseq_widget.scores import (
+    Entry,
+    StepFunction,
+    bound,
+    find_step_function,
+    keywords_of,
+)
+from inseq_widget.scores.contrast import ContrastRequest
+
+
+@dataclass(frozen=True)
+class StepFunctions:
+    """The step functions of one call.
+
+    Attributes
+    ----------
+    name : str
+        What the explained function is called.
+    explained : callable
+        Of :class:`~inseq_widget.scores.StepFunctionArgs` alone, as are those reported.
+    reported : dict of str to callable
+        By name; the probability is always there.
+    takes : set of str
+        The keywords that any of them takes.
+    gradient : bool
+        Whether the explained function has one.
+    """
+
+    name: str
+    explained: StepFunction
+    reported: dict[str, StepFunction]
+    takes: set[str]
+    gradient: bool
+
+    def check(self, method: AttributionMethod) -> None:
+        """Refuse a method that needs a gradient where there is none.
+
+        Raises
+        ------
+        ValueError
+        """
+        if method.needs_graph and method.explains_output and not self.gradient:
+            raise ValueError(
+                f"attributed_fn: {self.name!r} has no gradient, so {method.name!r} cannot explain "
+                "it; perturbation methods such as 'occlusion' can."
+            )
+
+
+def step_functions(
+    attributed_fn: str | StepFunction,
+    step_scores: list[str],
+    attributed_fn_args: Mapping[str, object] | None,
+    step_scores_args: Mapping[str, object] | None,
+    keywords: Mapping[str, object],
+    contrast: ContrastRequest | None,
+) -> StepFunctions:
+    """Find the step functions of a call, and give each the keywords that it takes.
+
+    Parameters
+    ----------
+    attributed_fn : str or callable
+    step_scores : list of str or callable
+    attributed_fn_args, step_scores_args : mapping or None
+        Keywords for the one or the others alone.
+    keywords : mapping
+        Keywords of the call, those of the method included.
+    contrast : ContrastRequest or None
+
+    Returns
+    -------
+    StepFunctions
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown function or keyword, or one that needs what was not given.
+    """
+    name, entry = find_step_function(attributed_fn)
+    found = dict(find_step_function(each) for each in ["probability", *step_scores])
+    takes = {key for each in [entry, *found.values()] for key in keywords_of(each.function)}
+    own = _own("attributed_fn_args", attributed_fn_args, [entry])
+    theirs = _own("step_scores_args", step_scores_args, list(found.values()))
+    for each_name, each in [(name, entry), *found.items()]:
+        if each.contrastive and contrast is None:
+            raise ValueError(
+                f"contrast_targets: {each_name!r} compares with another text; pass "
+                "contrast_targets, or contrast_sources for an encoder-decoder model."
+            )
+    if entry.needs_inputs and contrast is not None and not contrast.force_inputs:
+        raise ValueError(
+            f"contrast_force_inputs: {name!r} compares what is predicted under two inputs, so as "
+            "attributed_fn it needs contrast_force_inputs=True."
+        )
+    return StepFunctions(
+        name,
+        _bound(entry, {**keywords, **own}),
+        {each: _bound(found[each], {**keywords, **theirs}) for each in found},
+        takes,
+        entry.explained,
+    )
+
+
+def _bound(entry: Entry, keywords: Mapping[str, object]) -> StepFunction:
+    takes = keywords_of(entry.function)
+    return bound(entry.function, {key: keywords[key] for key in keywords if key in takes})
+
+
+def _own(
+    argument: str, given: Mapping[str, object] | None, entries: list[Entry]
+) -> Mapping[str, object]:
+    """Refuse keywords that no function takes."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{argument}: {given!r} given; pass a dict of keywords.")
+    takes = sorted({key for entry in entries for key in keywords_of(entry.function)})
+    unknown = [key for key in given if key not in takes]
+    if unknown:
+        known = f"take {', '.join(takes)}" if takes else "take no keywords"
+        raise TypeError(
+            f"{argument}: {', '.join(map(str, unknown))} given; the functions asked for {known}."
+        )
+    return given
