@@ -22,28 +22,20 @@ from inseq_widget.arguments import (
     read_targets,
 )
 from inseq_widget.asked import step_functions
+from inseq_widget.explainer import Explainer, joined
 from inseq_widget.methods import AttributionMethod, list_methods, make_method
-from inseq_widget.methods.assembly import labelled_scores
 from inseq_widget.methods.base import keywords_of_method
-from inseq_widget.methods.jobs import JobMaker
-from inseq_widget.methods.memory import in_halves
-from inseq_widget.models import Example, TextInput, TraceableModel, load
-from inseq_widget.models.batching import batches
-from inseq_widget.models.precision import at_least_single
+from inseq_widget.models import TextInput, TraceableModel, load
 from inseq_widget.progress import progress_bar
 from inseq_widget.results import (
     FeatureAttributionOutput,
     FeatureAttributionSequenceOutput,
-    Info,
-    Token,
 )
 from inseq_widget.results.alternatives import StepAlternatives
 from inseq_widget.scores import (
     StepFunction,
-    StepFunctionArgs,
 )
 from inseq_widget.scores.alignment import Pairs
-from inseq_widget.scores.contrast import ContrastExample
 
 _LOCKS: WeakKeyDictionary[PreTrainedModel, threading.RLock] = WeakKeyDictionary()
 
@@ -232,6 +224,9 @@ class AttributionModel:
         check_position("attr_pos_end", attr_pos_end)
         check_generation_args(generation_args, forced=targets is not None)
         chosen.check(self._traceable)
+        explainer = Explainer(
+            self._traceable, chosen, functions, wanted, attribute_target, granular
+        )
         start_time = time.monotonic()
         window = (attr_pos_start, attr_pos_end)
         with self.lock:
@@ -239,61 +234,23 @@ class AttributionModel:
                 examples = self._traceable.examples(
                     inputs, targets, generation_args or {}, window, batch_size
                 )
-                others = None
-                if wanted is not None:
-                    others = [
-                        wanted.example(self._traceable, given, example, number)
-                        for number, (given, example) in enumerate(
-                            zip(inputs, examples, strict=True)
-                        )
-                    ]
+                others = explainer.contrasted(inputs, examples)
             except KeyboardInterrupt:
                 raise AttributionInterrupted(None) from None
-            info = Info(
-                model_name=self.model_name,
-                model_class=type(self.model).__name__,
-                tokenizer_class=type(self.tokenizer).__name__,
-                attribution_method=chosen.name,
-                method_args={key: repr(value) for key, value in vars(chosen).items()},
-                attributed_fn=functions.name if chosen.explains_output else None,
-                reduction=chosen.reduction,
-                score_label=chosen.score_label,
-                signed=chosen.signed,
-                step_scores=list(functions.reported),
-                attribute_target=attribute_target,
-                constrained_decoding=targets is not None,
-                generation_args={k: repr(v) for k, v in (generation_args or {}).items()},
-                input_texts=[_joined(e.source or e.target[: e.n_given]) for e in examples],
-                generated_texts=[_joined(e.target) for e in examples],
-                exec_time=0.0,
+            info = explainer.info(
+                self.model_name, examples, generation_args or {}, forced=targets is not None
             )
             output = FeatureAttributionOutput([], info, self)
             finished: dict[int, FeatureAttributionSequenceOutput] = {}
-            with progress_bar(chosen.name, len(examples), show=show_progress) as advance:
-                make_job = JobMaker(
-                    self._traceable,
-                    functions.explained,
-                    attribute_target,
-                    granular,
-                    advance,
-                    contrast_force_inputs,
-                )
-
-                def explain(numbers: Sequence[int]) -> list[FeatureAttributionSequenceOutput]:
-                    members = [examples[number] for number in numbers]
-                    beside = others and [others[number] for number in numbers]
-                    with make_job.taken_back_if_it_fails() as counted:
-                        return self._sequences(
-                            members, beside, chosen, functions.reported, counted, info
-                        )
-
-                try:
-                    for batch in batches(examples, batch_size):
-                        for numbers, sequences in in_halves(batch, explain):
-                            finished.update(zip(numbers, sequences, strict=True))
-                except KeyboardInterrupt:
-                    output.sequence_attributions = [finished[n] for n in sorted(finished)]
-                    raise AttributionInterrupted(output if finished else None) from None
+            try:
+                with progress_bar(chosen.name, len(examples), show=show_progress) as advance:
+                    for number, sequence in explainer.explained(
+                        examples, others, output, batch_size, advance
+                    ):
+                        finished[number] = sequence
+            except KeyboardInterrupt:
+                output.sequence_attributions = [finished[n] for n in sorted(finished)]
+                raise AttributionInterrupted(output if finished else None) from None
         info["exec_time"] = time.monotonic() - start_time
         output.sequence_attributions = [finished[number] for number in range(len(examples))]
         return output
@@ -320,7 +277,7 @@ class AttributionModel:
             examples = self._traceable.examples(
                 read_inputs(input_texts), None, generation_args or {}, (None, None), None
             )
-        return [_joined(example.target[example.n_given :]) for example in examples]
+        return [joined(example.target[example.n_given :]) for example in examples]
 
     def alternatives(
         self, sequence: FeatureAttributionSequenceOutput, step: int, k: int = 10
@@ -368,37 +325,6 @@ class AttributionModel:
             key: value for key, value in keywords.items() if key in takes or key not in of_functions
         }
         return make_method(chosen, {**loaded, **given, **own_keywords})
-
-    def _sequences(
-        self,
-        members: list[Example],
-        others: list[ContrastExample] | None,
-        method: AttributionMethod,
-        reported: Mapping[str, StepFunction],
-        make_job: JobMaker,
-        info: Info,
-    ) -> list[FeatureAttributionSequenceOutput]:
-        trace = method.trace(self._traceable, members)
-        job = make_job(trace, others)
-        args = job.reported_args()
-        values = {name: _reported(name, fn, args) for name, fn in reported.items()}
-        scores = method.attribute(job)
-        values.update(scores.step_scores)
-        return [
-            FeatureAttributionSequenceOutput(
-                source=list(example.source or example.target[: example.n_given]),
-                target=list(example.target),
-                kept=labelled_scores(scores, example, number),
-                reduction=method.reduction,
-                attr_pos_start=example.start,
-                attr_pos_end=example.end,
-                architecture=self._traceable.architecture,
-                info=info,
-                live_model=self,
-                step_scores={name: row[number, : example.n_steps] for name, row in values.items()},
-            )
-            for number, example in enumerate(members)
-        ]
 
 
 def load_model(
@@ -456,17 +382,3 @@ def load_model(
         tokenizer_kwargs=tokenizer_kwargs,
     )
     return AttributionModel(traceable, attribution_method, **method_kwargs)
-
-
-def _reported(name: str, fn: StepFunction, args: StepFunctionArgs) -> torch.Tensor:
-    values = fn(args)
-    if values.shape != args.target_ids.shape:
-        raise ValueError(
-            f"step_scores: {name} gave the shape {tuple(values.shape)} for "
-            f"{tuple(args.target_ids.shape)} (batch, step) tokens."
-        )
-    return at_least_single(values).cpu()
-
-
-def _joined(tokens: Sequence[Token]) -> str:
-    return "".join(token.text for token in tokens if not token.special)

@@ -1,0 +1,208 @@
+"""Explains texts that are tokens already: batch by batch, each with what was asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from inseq_widget.asked import StepFunctions
+from inseq_widget.methods import AttributionMethod
+from inseq_widget.methods.assembly import labelled_scores
+from inseq_widget.methods.jobs import JobMaker
+from inseq_widget.methods.memory import in_halves
+from inseq_widget.models import Example, TextInput, TraceableModel
+from inseq_widget.models.batching import batches
+from inseq_widget.models.precision import at_least_single
+from inseq_widget.progress import Advance
+from inseq_widget.results import (
+    FeatureAttributionOutput,
+    FeatureAttributionSequenceOutput,
+    Info,
+    Token,
+)
+from inseq_widget.scores import StepFunction, StepFunctionArgs
+from inseq_widget.scores.contrast import ContrastExample, ContrastRequest
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """What one call wants explained, and how.
+
+    Parameters
+    ----------
+    model : TraceableModel
+    method : AttributionMethod
+    functions : StepFunctions
+    contrast : ContrastRequest or None
+    attribute_target : bool
+        Whether the target prefix of an encoder-decoder model counts.
+    granular : bool
+        Whether every feature is kept.
+    """
+
+    model: TraceableModel
+    method: AttributionMethod
+    functions: StepFunctions
+    contrast: ContrastRequest | None
+    attribute_target: bool
+    granular: bool
+
+    def contrasted(
+        self, inputs: Sequence[TextInput], examples: Sequence[Example]
+    ) -> list[ContrastExample] | None:
+        """Tokenise what the texts are contrasted with.
+
+        Parameters
+        ----------
+        inputs : sequence of str or messages, (text,)
+        examples : sequence of Example, (text,)
+
+        Returns
+        -------
+        list of ContrastExample or None, (text,)
+
+        Raises
+        ------
+        ValueError
+            When a step has no place in the other text.
+        """
+        if self.contrast is None:
+            return None
+        return [
+            self.contrast.example(self.model, given, example, number)
+            for number, (given, example) in enumerate(zip(inputs, examples, strict=True))
+        ]
+
+    def info(
+        self,
+        model_name: str,
+        examples: Sequence[Example],
+        generation_args: Mapping[str, object],
+        *,
+        forced: bool,
+    ) -> Info:
+        """Say what the results are of.
+
+        Parameters
+        ----------
+        model_name : str
+        examples : sequence of Example, (text,)
+        generation_args : mapping
+        forced : bool
+            Whether the targets were given.
+
+        Returns
+        -------
+        Info
+        """
+        method, model = self.method, self.model
+        return Info(
+            model_name=model_name,
+            model_class=type(model.model).__name__,
+            tokenizer_class=type(model.tokenizer).__name__,
+            attribution_method=method.name,
+            method_args={key: repr(value) for key, value in vars(method).items()},
+            attributed_fn=self.functions.name if method.explains_output else None,
+            reduction=method.reduction,
+            score_label=method.score_label,
+            signed=method.signed,
+            step_scores=list(self.functions.reported),
+            attribute_target=self.attribute_target,
+            constrained_decoding=forced,
+            generation_args={key: repr(value) for key, value in generation_args.items()},
+            input_texts=[joined(e.source or e.target[: e.n_given]) for e in examples],
+            generated_texts=[joined(e.target) for e in examples],
+            exec_time=0.0,
+        )
+
+    def explained(
+        self,
+        examples: Sequence[Example],
+        others: Sequence[ContrastExample] | None,
+        output: FeatureAttributionOutput,
+        batch_size: int | None,
+        advance: Advance,
+    ) -> Iterator[tuple[int, FeatureAttributionSequenceOutput]]:
+        """Explain texts, in batches that memory holds.
+
+        Parameters
+        ----------
+        examples : sequence of Example, (text,)
+        others : sequence of ContrastExample or None, (text,)
+        output : FeatureAttributionOutput
+            Where they will belong.
+        batch_size : int or None
+        advance : callable
+            Counts finished texts.
+
+        Yields
+        ------
+        number : int
+            The place of a text among all.
+        sequence : FeatureAttributionSequenceOutput
+        """
+        make_job = JobMaker(
+            self.model,
+            self.functions.explained,
+            self.attribute_target,
+            self.granular,
+            advance,
+            self.contrast is not None and self.contrast.force_inputs,
+        )
+
+        def explain(numbers: Sequence[int]) -> list[FeatureAttributionSequenceOutput]:
+            members = [examples[number] for number in numbers]
+            beside = others and [others[number] for number in numbers]
+            with make_job.taken_back_if_it_fails() as counted:
+                return self._sequences(members, beside, counted, output)
+
+        for batch in batches(examples, batch_size):
+            for numbers, sequences in in_halves(batch, explain):
+                yield from zip(numbers, sequences, strict=True)
+
+    def _sequences(
+        self,
+        members: list[Example],
+        others: Sequence[ContrastExample] | None,
+        make_job: JobMaker,
+        output: FeatureAttributionOutput,
+    ) -> list[FeatureAttributionSequenceOutput]:
+        method = self.method
+        job = make_job(method.trace(self.model, members), others)
+        args = job.reported_args()
+        reported = self.functions.reported
+        values = {name: _reported(name, fn, args) for name, fn in reported.items()}
+        scores = method.attribute(job)
+        values.update(scores.step_scores)
+        return [
+            FeatureAttributionSequenceOutput(
+                source=list(example.source or example.target[: example.n_given]),
+                target=list(example.target),
+                kept=labelled_scores(scores, example, number),
+                reduction=method.reduction,
+                attr_pos_start=example.start,
+                attr_pos_end=example.end,
+                architecture=self.model.architecture,
+                info=output.info,
+                live_model=output.live_model,
+                step_scores={name: row[number, : example.n_steps] for name, row in values.items()},
+            )
+            for number, example in enumerate(members)
+        ]
+
+
+def _reported(name: str, fn: StepFunction, args: StepFunctionArgs) -> Tensor:
+    values = fn(args)
+    if values.shape != args.target_ids.shape:
+        raise ValueError(
+            f"step_scores: {name} gave the shape {tuple(values.shape)} for "
+            f"{tuple(args.target_ids.shape)} (batch, step) tokens."
+        )
+    return at_least_single(values).cpu()
+
+
+def joined(tokens: Sequence[Token]) -> str:
+    """Join the texts of tokens, without the special ones."""
+    return "".join(token.text for token in tokens if not token.special)
