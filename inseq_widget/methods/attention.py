@@ -53,4 +53,15 @@ class Attention(AttributionMethod):
             weights = torch.stack([at_least_single(layer).cpu() for layer in layers[stack]])
             kept[stack] = weights.permute(1, 4, 3, 0, 2)[:, :width]
         job.advance(1.0)
-        return BatchScores({"raw": kept}, ("layer", "head"))
+        numbers = {tuple(rows.numbers[_KINDS[stack]]) for stack in job.stacks}
+        return BatchScores({"raw": kept}, ("layer", "head"), layers=_names(numbers))
+
+
+_KINDS = {"source": "cross", "target": "decoder"}
+
+
+def _names(numbers: set[tuple[int, ...]]) -> tuple[str, ...]:
+    """Name the layers that have attention, where they are known and the same of all stacks."""
+    if len(numbers) > 1 or any(number < 0 for each in numbers for number in each):
+        return ()
+    return tuple(str(number) for each in numbers for number in each)

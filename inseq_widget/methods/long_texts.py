@@ -81,7 +81,7 @@ def _go_back(output: Tensor, given: Tensor, passed: Tensor) -> None:
             (gradient,) = torch.autograd.grad(
                 output,
                 given,
-                passed[done : done + rows],
+                passed[done : done + rows].to(output.device),  # layers may lie on several
                 is_grads_batched=True,
                 retain_graph=True,
             )

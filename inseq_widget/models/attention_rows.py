@@ -22,13 +22,15 @@ class AttentionRows:
         Self-attention of the generating stack, layer by layer.
     cross : list of torch.Tensor, each (batch, head, step, source)
         Cross-attention, layer by layer.
+    numbers : dict of str to list of int
+        The layer that each of them is, by the kind of attention; -1 where it is not known.
     """
 
     def __init__(self, rows: Tensor) -> None:
         self._rows = rows
         self.own: list[Tensor] = []
         self.cross: list[Tensor] = []
-        self._last = {"decoder": -1, "cross": -1}
+        self.numbers: dict[str, list[int]] = {"decoder": [], "cross": []}
 
     def __call__(self, call: AttentionCall) -> Tensor | None:
         """Keep the wanted rows of a call."""
@@ -50,8 +52,9 @@ class AttentionRows:
         """Keep rows; those of a layer that attends twice stand side by side, as more heads."""
         kept = self.own if call.kind == "decoder" else self.cross
         weights = weights.detach()
-        if call.layer >= 0 and self._last[call.kind] == call.layer:
+        numbers = self.numbers[call.kind]
+        if call.layer >= 0 and numbers[-1:] == [call.layer]:
             kept[-1] = torch.cat([kept[-1], weights], 1)
         else:
             kept.append(weights)
-        self._last[call.kind] = call.layer
+            numbers.append(call.layer)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
+import transformers
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -168,6 +169,9 @@ def _from_pretrained(
     shape = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     if not given:
         keywords["dtype"] = dtype or torch.float32
+    packed = getattr(transformers, "GgufConfig", None)  # older versions always unpack
+    if "gguf_file" in keywords and packed is not None:  # packed weights have no gradients
+        keywords.setdefault("quantization_config", packed(dequantize=True))
     loaded = shape.from_pretrained(name, **keywords, output_loading_info=True)
     model, report = cast("tuple[PreTrainedModel, dict[str, set[str]]]", loaded)
     _check_weights(model, name, sorted(report["missing_keys"]))
@@ -248,12 +252,27 @@ def _check_tokenizer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
 
 
 def _place(model: PreTrainedModel, device: str | torch.device | None, *, given: bool) -> None:
+    asked = device is not None
     if device is None:
         if given or not torch.cuda.is_available():
             return
         device = "cuda"
     spread = getattr(model, "hf_device_map", None) is not None
-    quantised = getattr(model, "is_quantized", False)
-    if spread or quantised:
-        return  # such a model is placed while it is loaded
-    nn.Module.to(model, torch.device(device))
+    quantised = getattr(model, "is_quantized", False) and not _is_of_gguf(model)
+    if not (spread or quantised):
+        nn.Module.to(model, torch.device(device))
+    elif asked and torch.device(device).type != model.device.type:
+        raise ValueError(
+            f"device: {str(device)!r} given, but {type(model).__name__} is quantised or spread "
+            f"over devices, and stays where it was loaded ({model.device}); pass "
+            "model_kwargs={'device_map': ...} instead."
+        )
+
+
+def _is_of_gguf(model: PreTrainedModel) -> bool:
+    """Say whether a model counts as quantised because of the file that its weights were read from.
+
+    They are plain numbers since then.
+    """
+    quantisation = getattr(model.config, "quantization_config", None)
+    return str(getattr(quantisation, "quant_method", "")).lower().endswith("gguf")
