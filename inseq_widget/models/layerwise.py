@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from inseq_widget.models.attention import IMPLEMENTATION, can_intercept
 from inseq_widget.models.example import Example
+from inseq_widget.models.interventions import running
 from inseq_widget.models.layers import layers_of
 from inseq_widget.models.state import left_untouched
 from inseq_widget.models.trace import Trace
@@ -91,17 +92,8 @@ def kept_by_layers(layers: Sequence[nn.Module]) -> Iterator[LayerChain]:
     chain = LayerChain()
     with ExitStack() as patches:
         for layer in layers:
-            own = layer.__dict__.get("forward")
-            patches.callback(_put_back, layer, own)
-            layer.__dict__["forward"] = _without_graph(layer.forward, chain)
+            patches.enter_context(running(layer, _without_graph(layer.forward, chain)))
         yield chain
-
-
-def _put_back(layer: nn.Module, own: object) -> None:
-    if own is None:
-        del layer.__dict__["forward"]
-    else:
-        layer.__dict__["forward"] = own
 
 
 def _without_graph(forward: Forward, chain: LayerChain) -> Forward:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from inseq_widget.models.attention import AttentionCall
 from inseq_widget.models.attention_call import Kind
 from inseq_widget.models.example import Example
+from inseq_widget.models.interventions import running
 from inseq_widget.models.structure import lists_of_layers
 from inseq_widget.models.trace import Trace
 from inseq_widget.models.traceable import TraceableModel
@@ -267,8 +268,7 @@ def giving(outputs: dict[nn.Module, Tensor]) -> Iterator[None]:
     """
     with ExitStack() as patches:
         for module, output in outputs.items():
-            patches.callback(_put_back, module, module.__dict__.get("forward"))
-            module.__dict__["forward"] = _constant(output)
+            patches.enter_context(running(module, _constant(output)))
         yield
 
 
@@ -277,13 +277,6 @@ def _constant(output: Tensor) -> Callable[..., Tensor]:
         return output
 
     return forward
-
-
-def _put_back(module: nn.Module, own: object) -> None:
-    if own is None:
-        del module.__dict__["forward"]
-    else:
-        module.__dict__["forward"] = own
 
 
 def close(actual: Tensor, expected: Tensor, within: float = 0.0) -> bool:

@@ -134,7 +134,17 @@ LAYER, LAYERS = 15, 30
 _LENGTHS = tuple(long(inputs, 8) for inputs in (256, 512, 1024, 2048, 4096))
 
 CASES: tuple[AnyCase, ...] = (
-    Case("saliency", "saliency", 3.5, 5, numbers=NORM, half_at_least=8, no_more_memory=True),
+    Case(
+        "saliency",
+        "saliency",
+        3.5,
+        5,
+        numbers=NORM,
+        half_at_least=8,
+        no_more_memory=True,
+        note="the limit in bfloat16 is for processors whose matrix products are faster in it; "
+        "the two rates of this one are above",
+    ),
     Case("input_x_gradient", "input_x_gradient", 3.5, 5, numbers=SUM),
     Case(
         "integrated_gradients",

@@ -77,7 +77,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Grown:
-    """The cost of a token for each length of the prompt, the best of the rounds."""
+    """The cost of a token for each length of the prompt, the median of the rounds."""
 
     case: Growth
     own: list[Timed]

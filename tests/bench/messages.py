@@ -87,11 +87,11 @@ class Run:
         Peak memory since loading, in megabytes, read before scores are made of the result.
     points : list of int, (step,)
         How many points of a path each step used, where the method chooses.
-    off : float or None
-        The largest convergence delta, as a share of its step's difference in output, there.
+    off : list of float, (step,)
+        The convergence deltas there, as shares of the steps' differences in output.
     """
 
     seconds: float
     peak: float
     points: list[int]
-    off: float | None
+    off: list[float]

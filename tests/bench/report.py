@@ -136,6 +136,13 @@ def _compared(measured: Compared, bench: Bench, rates: Mapping[str, Rate]) -> Ro
             row.numbers += f", at most {case.numbers.largest:g}"
             if not measured.difference <= case.numbers.largest:
                 row.missed.append("numbers")
+    tolerance = case.own.get("tolerance")
+    if tolerance is not None:
+        off = measured.own.first.off
+        within = sum(delta <= float(tolerance) for delta in off)
+        row.numbers += f"; {within} of {len(off)} steps within the tolerance, all wanted"
+        if within < len(off):
+            row.missed.append("tolerance")
     if case.no_more_memory and bench.device == "cpu":
         row.our_peak += ", at most theirs"
         if measured.own.peak > measured.peer.peak:
@@ -215,11 +222,12 @@ def remarks(measured: Measured) -> list[str]:
         return found
     for side, reason in measured.failed.items():
         found.append(f"{case.name}: {side} was tried and fails ({reason})")
-    points = measured.own.first.points
+    points, off = measured.own.first.points, measured.own.first.off
     if points:
         found.append(
             f"{case.name}: {min(points)} to {max(points)} points a step, {median(points):g} in "
-            f"the middle; deltas of at most {measured.own.first.off:.2%} of the difference"
+            f"the middle; deltas of {min(off):.2%} to {max(off):.2%} of the difference, "
+            f"{median(off):.2%} in the middle"
         )
     return found
 

@@ -52,7 +52,7 @@ class Subject(Protocol[Result]):
         The own side adds ``"shown"``, `[input, step]`: what a user sees by default.
         """
 
-    def points(self, result: Result) -> tuple[list[int], float | None]:
+    def points(self, result: Result) -> tuple[list[int], list[float]]:
         """Return ``points`` and ``off`` of :class:`messages.Run`."""
 
 

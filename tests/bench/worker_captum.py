@@ -76,8 +76,8 @@ class CaptumSubject:
         assert result.token_attr is not None
         return {"scores": result.token_attr.detach().float().cpu().numpy().T}
 
-    def points(self, result: LLMAttributionResult) -> tuple[list[int], float | None]:
-        return [], None
+    def points(self, result: LLMAttributionResult) -> tuple[list[int], list[float]]:
+        return [], []
 
 
 if __name__ == "__main__":

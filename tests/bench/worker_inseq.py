@@ -63,8 +63,8 @@ class InseqSubject:
         assert scores is not None
         return {"scores": reduced(scores.detach().float().numpy(), self.features)}
 
-    def points(self, result: Output) -> tuple[list[int], float | None]:
-        return [], None
+    def points(self, result: Output) -> tuple[list[int], list[float]]:
+        return [], []
 
 
 if __name__ == "__main__":

@@ -88,8 +88,8 @@ class LoopSubject:
     def scores(self, result: Tensor) -> dict[str, np.ndarray]:
         return {"scores": result.numpy()}
 
-    def points(self, result: Tensor) -> tuple[list[int], float | None]:
-        return [], None
+    def points(self, result: Tensor) -> tuple[list[int], list[float]]:
+        return [], []
 
 
 def _zero(zeroing: Zeroing):  # type: ignore[no-untyped-def]

@@ -66,14 +66,14 @@ class WidgetSubject:
             scores = scores.isel(layer=layer)
         return {"scores": scores.to_numpy(), "shown": sequence.scores.to_numpy()}
 
-    def points(self, result: FeatureAttributionOutput) -> tuple[list[int], float | None]:
+    def points(self, result: FeatureAttributionOutput) -> tuple[list[int], list[float]]:
         sequence = result[0]
         if "n_steps" not in sequence.step_scores:
-            return [], None
+            return [], []
         deltas = sequence.step_scores["deltas"].numpy()
         totals = np.nansum(sequence.reduce("sum").to_numpy(), 0)
-        off = float(np.abs(deltas / (totals - deltas)).max())
-        return [int(number) for number in sequence.step_scores["n_steps"]], off
+        off = np.abs(deltas / (totals - deltas))
+        return [int(number) for number in sequence.step_scores["n_steps"]], off.tolist()
 
 
 if __name__ == "__main__":
