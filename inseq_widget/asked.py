@@ -84,7 +84,12 @@ def step_functions(
         For an unknown function or keyword, or one that needs what was not given.
     """
     name, entry = find_step_function(attributed_fn)
-    found = dict(find_step_function(each) for each in ["probability", *step_scores])
+    found: dict[str, Entry] = {}
+    for each_name, each in map(find_step_function, ["probability", *step_scores]):
+        if found.setdefault(each_name, each).function is not each.function:
+            raise ValueError(
+                f"step_scores: two functions are called {each_name!r}; name them differently."
+            )
     takes = {key for each in [entry, *found.values()] for key in keywords_of(each.function)}
     own = _own("attributed_fn_args", attributed_fn_args, [entry])
     theirs = _own("step_scores_args", step_scores_args, list(found.values()))
@@ -98,6 +103,12 @@ def step_functions(
         raise ValueError(
             f"contrast_force_inputs: {name!r} compares what is predicted under two inputs, so as "
             "attributed_fn it needs contrast_force_inputs=True."
+        )
+    if entry.other_input_alone and contrast is not None and contrast.force_inputs:
+        raise ValueError(
+            f"contrast_force_inputs: under the contrastive input {name!r} is the same whatever the "
+            "regular input is, so there is nothing to explain; leave it out, or explain "
+            "'contrast_logits_diff' or 'contrast_prob_diff'."
         )
     return StepFunctions(
         name,

@@ -82,7 +82,7 @@ class AttributionModel:
                 f"there are {', '.join(list_methods())}."
             )
         self._traceable = traceable
-        self._method_kwargs = method_kwargs
+        self._loaded_with = (attribution_method, method_kwargs)
         self.attribution_method = attribution_method
         self.attributed_fn: str | StepFunction = "probability"
         # One for each transformers model, however often it is wrapped.
@@ -223,13 +223,13 @@ class AttributionModel:
         check_position("attr_pos_start", attr_pos_start)
         check_position("attr_pos_end", attr_pos_end)
         check_generation_args(generation_args, forced=targets is not None)
-        chosen.check(self._traceable)
         explainer = Explainer(
             self._traceable, chosen, functions, wanted, attribute_target, granular
         )
         start_time = time.monotonic()
         window = (attr_pos_start, attr_pos_end)
         with self.lock:
+            chosen.check(self._traceable)
             try:
                 examples = self._traceable.examples(
                     inputs, targets, generation_args or {}, window, batch_size
@@ -319,7 +319,8 @@ class AttributionModel:
                 f"{', '.join(list_methods())}."
             )
         # What the model was loaded with belongs to the method that it was loaded with.
-        loaded = self._method_kwargs if chosen == self.attribution_method else {}
+        first, keywords_of_first = self._loaded_with
+        loaded = keywords_of_first if chosen == first else {}
         takes = keywords_of_method(chosen)
         given = {
             key: value for key, value in keywords.items() if key in takes or key not in of_functions

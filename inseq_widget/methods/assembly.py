@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import xarray as xr
@@ -9,6 +11,7 @@ from torch import Tensor
 
 from inseq_widget.methods.base import BatchScores
 from inseq_widget.models import Example
+from inseq_widget.models.faults import named_step
 from inseq_widget.results import Token
 from inseq_widget.results.sequence import labelled
 
@@ -28,20 +31,29 @@ def labelled_scores(scores: BatchScores, example: Example, number: int) -> dict[
     dict of str to xarray.DataArray, each (input, step, ...)
         By reduction, and under ``"raw"`` with all dimensions; NaN where an input comes after
         the step.
+
+    Raises
+    ------
+    ValueError
+        When a score is infinite, or missing (NaN) where the input's other scores are not.
     """
     prefix = example.target[: example.end - 1]
+    # (position, step)
+    later = torch.arange(len(prefix))[:, None] >= torch.arange(example.start, example.end)
     arrays = {}
     for name, by_stack in scores.kept.items():
         parts: list[Tensor] = []
         inputs: list[Token] = []
         if "source" in by_stack:
             inputs += example.source
-            parts.append(by_stack["source"][number, : len(example.source), : example.n_steps])
+            part = by_stack["source"][number, : len(example.source), : example.n_steps]
+            _check_numbers(part, torch.zeros(part.shape[:2], dtype=torch.bool), inputs, example)
+            parts.append(part)
         if "target" in by_stack:
-            inputs += prefix
             part = by_stack["target"][number, : len(prefix), : example.n_steps].clone()
-            positions = torch.arange(len(prefix))[:, None]
-            part[positions >= torch.arange(example.start, example.end)] = np.nan
+            part[later] = np.nan
+            _check_numbers(part, later, prefix, example)
+            inputs += prefix
             parts.append(part)
         steps = example.target[example.start : example.end]
         extra = [dim for dim in scores.extra_dims if name == "raw" or dim != "feature"]
@@ -52,3 +64,32 @@ def labelled_scores(scores: BatchScores, example: Example, number: int) -> dict[
             array.attrs["n_features"] = scores.n_features
         arrays[name] = array
     return arrays
+
+
+def _check_numbers(
+    scores: Tensor, later: Tensor, inputs: Sequence[Token], example: Example
+) -> None:
+    """Report scores that are no numbers, (position, step, ...), but for those left out on purpose.
+
+    An input that has no score at all, at any step that sees it, has none on purpose: it is in no
+    span, or of a stack that a layer says nothing about.
+
+    Raises
+    ------
+    ValueError
+        It names the input and the token of the step.
+    """
+    finite = scores.isfinite()
+    if finite.all():
+        return
+    left_out = scores.isnan().all(1, keepdim=True)
+    broken = ~(finite | left_out).flatten(2).all(2) if scores.dim() > 2 else ~(finite | left_out)
+    broken &= ~later
+    if broken.any():
+        position, step = (int(index) for index in broken.nonzero()[0])
+        raise ValueError(
+            f"attributed_fn, model: the score of {inputs[position].label!r} (position {position}) "
+            f"for {named_step(example, step)} is not a number (NaN or infinite): one of the two "
+            "gave such numbers. Another step function shows which; half precision overflows in "
+            "some models: load it with dtype=torch.float32 or torch.bfloat16."
+        )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import psutil
 import torch
 
-from inseq_widget.methods.memory import ERRORS, is_out_of_memory
+from inseq_widget.methods.free_memory import free_bytes
+from inseq_widget.models.out_of_memory import ERRORS, is_out_of_memory
 
 T = TypeVar("T")
 
@@ -40,6 +42,7 @@ class ChunkSizer:
 
     def __init__(self, device: torch.device, n_rows: int, at_most: int) -> None:
         self._device = device
+        self._at_most = at_most
         self._limit = min(_FAST_ROWS.get(device.type, _FAST_ROWS_ELSEWHERE), n_rows)
         self._small = at_most * self._limit < _free_bytes(device) * _SMALL_SHARE
         self._bytes_per_row: float | None = None
@@ -77,7 +80,7 @@ class ChunkSizer:
         rows = self.rows
         while True:
             measured = not self._small and self._bytes_per_row is None
-            before = _start_measuring(self._device) if measured else 0
+            before = _start_measuring(self._device) if measured else _Level(0, 0)
             try:
                 result = chunk(rows)
             except ERRORS as error:
@@ -87,7 +90,10 @@ class ChunkSizer:
                 self._limit = rows
             else:
                 if measured:
-                    self._bytes_per_row = _grown_since(self._device, before) / rows
+                    grown = _grown_since(self._device, before)
+                    # Below an earlier peak all that is known is that the rows fitted there.
+                    guess = min(self._at_most * rows, max(0, before.peak - before.taken))
+                    self._bytes_per_row = (guess if grown is None else grown) / rows
                 return result, rows
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -98,21 +104,31 @@ def _free_bytes(device: torch.device) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         reserved = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(free + reserved)
-    return int(psutil.virtual_memory().available)
+    return free_bytes()
 
 
-def _start_measuring(device: torch.device) -> int:
+@dataclass(frozen=True)
+class _Level:
+    """How much memory was taken when a chunk began, and at most before that."""
+
+    taken: int
+    peak: int
+
+
+def _start_measuring(device: torch.device) -> _Level:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-        return int(torch.cuda.memory_allocated(device))
-    return int(psutil.Process().memory_info().rss)
+        taken = int(torch.cuda.memory_allocated(device))
+        return _Level(taken, taken)
+    return _Level(int(psutil.Process().memory_info().rss), _peak_bytes())
 
 
-def _grown_since(device: torch.device, before: int) -> int:
-    """Give how far memory rose above ``before`` at its peak; at most too much on a processor."""
+def _grown_since(device: torch.device, before: _Level) -> int | None:
+    """Give how far memory rose at its peak; None where a processor's stayed below an old one."""
     if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device)) - before
-    return max(0, _peak_bytes() - before)
+        return int(torch.cuda.max_memory_allocated(device)) - before.taken
+    peak = _peak_bytes()
+    return peak - before.taken if peak > before.peak else None
 
 
 def _peak_bytes() -> int:

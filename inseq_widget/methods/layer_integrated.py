@@ -130,8 +130,8 @@ class LayerIntegratedGradients(WithBaseline, LayerMethod):
         sums: dict[tuple[int, Stack], Tensor] = {}
         for chunk in points_together(text, len(pairs), self.internal_batch_size):
             together = pairs[chunk]
-            for part in self._runs(text, paths, together, nodes):
-                _add(text, paths, part, sums, scores.dtype)
+            for part in self._parts(text, paths, together, nodes, scores.dtype):
+                _add(paths, part, text.example.n_steps, sums)
             text.job.advance(share * len(together) / len(pairs))
             unfinished = {number for number, _ in pairs[chunk.stop :]}
             for number, stack in [key for key in sums if key[0] not in unfinished]:
@@ -159,29 +159,31 @@ class LayerIntegratedGradients(WithBaseline, LayerMethod):
             paths[stack] = _Path(calls[place], other, own - other)
         return paths
 
-    def _runs(
+    def _parts(
         self,
         text: Text,
         paths: Mapping[int, Mapping[Stack, _Path]],
         pairs: Sequence[tuple[int, int]],
         nodes: Nodes,
-    ) -> Iterator[_Run]:
-        """Run the model at pairs of layer and point; in turns where memory runs out."""
+        dtype: torch.dtype,
+    ) -> Iterator[_Part]:
+        """Run the model at pairs of layer and point and back; in turns where memory runs out."""
         job = text.job
         at_most = _FORWARD_LAYERS * bytes_of_a_row(job.trace)
         sizer = ChunkSizer(job.model.device, len(pairs), at_most)
         first = 0
         while first < len(pairs):
 
-            def run(rows: int, first: int = first) -> _Run:
+            def run(rows: int, first: int = first) -> list[_Part]:
                 some = pairs[first : first + rows]
                 replaced = _Replaced(paths, some, nodes, self.attribute_to_layer_input)
                 traced = job.model.trace([text.example] * len(some), graph=True, around=replaced)
-                return _Run(with_layers(traced, [], replaced), replaced)
+                trace = with_layers(traced, [], replaced)
+                return list(_contributions(job, trace, replaced.slots, dtype))
 
-            done, rows = sizer.run(run)
+            parts, rows = sizer.run(run)
             first += rows
-            yield done
+            yield from parts
 
 
 @dataclass(frozen=True)
@@ -207,9 +209,16 @@ class _Slot:
 
 
 @dataclass(frozen=True)
-class _Run:
-    trace: Trace
-    replaced: _Replaced
+class _Part:
+    """What the pairs of a layer contribute to the integrals of some steps.
+
+    ``sums`` is (step, position, feature), of the positions that the steps see.
+    """
+
+    column: int
+    stack: Stack
+    steps: slice
+    sums: Tensor
 
 
 class _Replaced:
@@ -267,17 +276,12 @@ class _Replaced:
         return [self._leaves[slot] for slot in range(len(self.slots))]
 
 
-def _add(
-    text: Text,
-    paths: Mapping[int, Mapping[Stack, _Path]],
-    run: _Run,
-    sums: dict[tuple[int, Stack], Tensor],
-    dtype: torch.dtype,
-) -> None:
-    """Add what the gradients at some pairs contribute to the integrals."""
-    trace, slots = run.trace, run.replaced.slots
-    n_pairs, n_steps = trace.step_ids.shape
-    starts, scale = head_gradients(trace, text.job)
+def _contributions(
+    job: Job, trace: Trace, slots: Sequence[_Slot], dtype: torch.dtype
+) -> Iterator[_Part]:
+    """Weigh the gradients at pairs, and sum them over the points of each layer."""
+    n_pairs = len(trace.step_ids)
+    starts, scale = head_gradients(trace, job)
 
     def inputs(reached: Trace) -> list[Tensor]:
         return reached.activations
@@ -286,13 +290,23 @@ def _add(
     for steps, gradients, _ in backward_rows(trace, starts, inputs, max(1, at_once // n_pairs)):
         for slot, gradient in zip(slots, gradients, strict=True):
             unscaled = scale[slot.rows, steps].movedim(1, 0)[..., None].to(gradient.device)
-            part = torch.einsum(
+            sums = torch.einsum(
                 "spif,p->sif",
                 gradient.to(dtype) * unscaled,
                 slot.weights.to(gradient.device, dtype),
             )
-            key = (slot.column, slot.stack)
-            if key not in sums:
-                shape = paths[slot.column][slot.stack].difference.shape
-                sums[key] = part.new_zeros(n_steps, *shape)
-            sums[key][steps, : part.shape[1]] += part
+            yield _Part(slot.column, slot.stack, steps, sums)
+
+
+def _add(
+    paths: Mapping[int, Mapping[Stack, _Path]],
+    part: _Part,
+    n_steps: int,
+    sums: dict[tuple[int, Stack], Tensor],
+) -> None:
+    """Add what some pairs contribute."""
+    key = (part.column, part.stack)
+    if key not in sums:
+        shape = paths[part.column][part.stack].difference.shape
+        sums[key] = part.sums.new_zeros(n_steps, *shape)
+    sums[key][part.steps, : part.sums.shape[1]] += part.sums

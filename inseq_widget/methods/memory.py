@@ -1,4 +1,4 @@
-"""Tells errors that say that memory ran out, and goes on with less."""
+"""Goes on with half of a batch where memory runs out."""
 
 from __future__ import annotations
 
@@ -7,28 +7,9 @@ from typing import TypeVar
 
 import torch
 
+from inseq_widget.models.out_of_memory import ERRORS, is_out_of_memory
+
 T = TypeVar("T")
-
-# What torch says of a processor's memory, in errors that have no class of their own.
-_MESSAGES = ("allocate memory", "not enough memory", "out of memory")
-# What may be an error about memory.
-ERRORS = (torch.OutOfMemoryError, RuntimeError, MemoryError)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error means that memory ran out.
-
-    Parameters
-    ----------
-    error : BaseException
-
-    Returns
-    -------
-    bool
-    """
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(said in str(error) for said in _MESSAGES)
 
 
 def in_halves(

@@ -13,6 +13,7 @@ from inseq_widget.methods.baselines import WithBaseline
 from inseq_widget.methods.chunking import ChunkSizer
 from inseq_widget.methods.features import Features
 from inseq_widget.models import Example, Stack
+from inseq_widget.models.faults import named_step
 from inseq_widget.models.reruns import Reruns
 
 # Starting another run costs about as much as this many positions more in one that runs anyway:
@@ -166,7 +167,16 @@ class PerturbedRuns:
     def _function(self, logits: Tensor, first_step: int) -> Tensor:
         """Compute the attributed function from its ``first_step`` on, (row, step)."""
         ids = self._step_ids[:, first_step:].to(logits.device)
-        return self._job.values(logits, ids.expand(len(logits), -1), first_step).cpu()
+        values = self._job.values(logits, ids.expand(len(logits), -1), first_step).cpu()
+        finite = values.isfinite()
+        if not finite.all():
+            row, step = (int(index) for index in (~finite).nonzero()[0])
+            raise ValueError(
+                f"attributed_fn: {self._job.function_name} gave {float(values[row, step])} for "
+                f"{named_step(self._example, first_step + step)}, though the logits are numbers, "
+                "so no score can be made of it; look for a division by zero or a logarithm of zero."
+            )
+        return values
 
     def _first_changed(self, gone: dict[Stack, Tensor], row: int) -> int | None:
         """Find where a run has to begin; -1 before the source, None where nothing changed."""

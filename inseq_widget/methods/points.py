@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from inseq_widget.methods.base import BatchScores, Job
 from inseq_widget.methods.chunking import ChunkSizer
@@ -14,6 +15,7 @@ from inseq_widget.methods.gradients import backward_chosen, bytes_of_a_row, head
 from inseq_widget.methods.kept import FeatureScores
 from inseq_widget.models import Stack, Trace
 from inseq_widget.models.precision import at_least_single
+from inseq_widget.models.structure import lists_of_layers
 
 # Tokens that go forward together when the user does not say how many points do: on a processor
 # few enough for its caches, on a graphics card enough to keep it busy.
@@ -300,45 +302,67 @@ def _add_chunk(
     sums: dict[Stack, Tensor],
 ) -> int:
     """Add what the next points contribute to some steps; give how many they were."""
-    job = text.job
 
     def together(rows: int) -> slice:
         return slice(first, min(first + rows, points.n_points))
 
-    def run(rows: int) -> Trace:
-        return text.trace(points.at(together(rows)), graph=True, n_steps=window[-1] + 1)
-
-    def inputs(reached: Trace) -> list[Tensor]:
-        return [reached.embeddings[stack] for stack in job.stacks]
+    def run(rows: int) -> list[_Part]:
+        # Both ways at once, so that fewer points go where memory runs out on the way back.
+        return _parts(text, points, together(rows), window)
 
     some = together(sizer.rows)
     if points.first_step(some) > window[-1]:
         skipped: int = some.stop - some.start
         return skipped
-    trace, rows = sizer.run(run)
-    chunk = together(rows)
-    n_points: int = chunk.stop - chunk.start
+    parts, rows = sizer.run(run)
+    for part in parts:
+        if part.stack not in sums:
+            width = text.embeddings[part.stack].shape[0]
+            shape = (len(window), width, *part.sums.shape[2:])
+            sums[part.stack] = part.sums.new_zeros(shape)
+        end = part.place + len(part.sums)
+        sums[part.stack][part.place : end, : part.sums.shape[1]] += part.sums
+    return min(rows, points.n_points - first)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What some points contribute to some steps of a window, from its ``place`` on.
+
+    ``sums`` is (step, position, ...), of the positions that the steps see.
+    """
+
+    stack: Stack
+    place: int
+    sums: Tensor
+
+
+def _parts(text: Text, points: Points, chunk: slice, window: Sequence[int]) -> list[_Part]:
+    """Run the model at points and back."""
+    job = text.job
+    trace = text.trace(points.at(chunk), graph=True, n_steps=window[-1] + 1)
     reached_by = points.first_step(chunk)
     chosen = [step for step in window if step >= reached_by]
     starts, scale = head_gradients(trace, job)
-    rows_at_once = _ROWS_AT_ONCE.get(job.model.device.type, _ROWS_AT_ONCE_ELSEWHERE)
-    backward = backward_chosen(trace, starts, inputs, chosen, max(1, rows_at_once // n_points))
-    for steps, gradients, _ in backward:
-        place = window.index(steps[0])
+
+    def inputs(reached: Trace) -> list[Tensor]:
+        return [reached.embeddings[stack] for stack in job.stacks]
+
+    at_once = _ROWS_AT_ONCE.get(job.model.device.type, _ROWS_AT_ONCE_ELSEWHERE)
+    at_once = max(1, at_once // (chunk.stop - chunk.start))
+    parts = []
+    for steps, gradients, _ in backward_chosen(trace, starts, inputs, chosen, at_once):
         for stack, gradient in zip(job.stacks, gradients, strict=True):
             unscaled = gradient.to(text.dtype) * scale[:, list(steps)].movedim(1, 0)[..., None]
-            part = points.combine(stack, chunk, unscaled)
-            if stack not in sums:
-                width = text.embeddings[stack].shape[0]
-                sums[stack] = part.new_zeros(len(window), width, *part.shape[2:])
-            sums[stack][place : place + len(steps), : part.shape[1]] += part
-    return n_points
+            sums = points.combine(stack, chunk, unscaled)
+            parts.append(_Part(stack, window.index(steps[0]), sums))
+    return parts
 
 
 def _bytes_of_a_graph(text: Text) -> int:
     """Guess, on the large side, what the graph of one point takes."""
-    lists = [m for m in text.job.model.model.modules() if isinstance(m, nn.ModuleList)]
-    n_layers = max((len(modules) for modules in lists), default=1)
+    stacks = lists_of_layers(text.job.model.model)
+    n_layers = max((len(layers) for layers in stacks), default=1)
     trace = text.job.trace
     of_a_text = bytes_of_a_row(trace) // len(trace.examples)
     return of_a_text * n_layers

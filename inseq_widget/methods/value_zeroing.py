@@ -103,7 +103,7 @@ class ValueZeroing(RecordedMethod):
             When the model has no attention to the tokens of a stack.
         """
         recording = self.recording(job, example)
-        observed = Observed()
+        observed = Observed(example)
         raw: dict[Stack, Tensor] = {}
         with observed.on(job.model, recording):
             for stack in job.stacks:

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from inseq_widget.methods.chunking import ChunkSizer
-from inseq_widget.models import TraceableModel
+from inseq_widget.models import Example, TraceableModel
 from inseq_widget.models.attention import AttentionCall, observing
 from inseq_widget.models.attention_call import Kind, Observation, Observer
+from inseq_widget.models.faults import forward_origin, named_step, not_numbers
+from inseq_widget.models.out_of_memory import is_out_of_memory
 from inseq_widget.models.recording import RecordedLayer, Recording, close, giving
 
 # Rows that run with their own attention, to see that places and what surrounds a row are no matter.
@@ -103,6 +105,11 @@ class LayerWithoutTokens:
         ------
         torch.Tensor, (pair, feature)
             The outputs, pair after pair, some at a time.
+
+        Raises
+        ------
+        ValueError
+            When outputs are not numbers.
         """
         width = self._layer.given.shape[1]
         tried = torch.arange(min(len(self._rows), _N_TRIED), device=rows.device)
@@ -119,20 +126,39 @@ class LayerWithoutTokens:
             try:
                 outputs = chunk(1) if observed.alone else sizer.run(chunk)[0]
                 fits = done > 0 or close(outputs[: len(tried)], self.clean[rows[: len(tried)]])
-            except torch.OutOfMemoryError:
-                raise
-            except (RuntimeError, ValueError, TypeError, IndexError):
-                if done > 0:
+            except (RuntimeError, ValueError, TypeError, IndexError) as error:
+                if done > 0 or is_out_of_memory(error):
                     raise
                 fits = False
             if not fits and not observed.alone:
                 observed.alone = True  # some architectures build tensors for one text
                 continue
             if not fits:
-                yield from self._one_token_after_the_other(rows, tokens, observed)
+                first = len(tried)
+                for output in self._one_token_after_the_other(rows, tokens, observed):
+                    self._check_numbers(output, rows[first:], tokens[first:], observed)
+                    yield output
+                    first += 1
                 return
+            self._check_numbers(outputs, rows[done:], tokens[done:], observed)
             yield outputs if done else outputs[len(tried) :]
             done += len(outputs)
+
+    def _check_numbers(
+        self, outputs: Tensor, rows: Tensor, tokens: Tensor, observed: Observed
+    ) -> None:
+        """Report outputs (pair, feature) that are not finite, and where they come from."""
+        finite = outputs.isfinite().all(-1)
+        if finite.all():
+            return
+        pair = int((~finite).nonzero()[0])
+        token, position = int(tokens[pair]), int(self._rows[rows[pair]])
+
+        def run() -> None:
+            with observed.by(self._zeroing(token), 1):
+                self._finish(self._layer.run(self._layer.given))
+
+        raise observed.fault(run, self._layer.layer, self._kind, token, position)
 
     def _packed(self, rows: Tensor, tokens: Tensor, observed: Observed) -> Tensor:
         """Run pairs in the places of sequences, as many as they fill."""
@@ -233,14 +259,21 @@ class LayerWithoutTokens:
 class Observed:
     """A model whose attention is watched, by one observer after the other.
 
+    Parameters
+    ----------
+    example : Example, optional
+        What it runs on, to name its tokens in an error.
+
     Attributes
     ----------
     alone : bool
         Whether its layers run on one sequence at a time only.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, example: Example | None = None) -> None:
         self.alone = False
+        self._example = example
+        self._model: nn.Module | None = None
         self._observer: Observer | None = None
         self._observation: Observation | None = None
 
@@ -251,6 +284,7 @@ class Observed:
     @contextmanager
     def on(self, model: TraceableModel, recording: Recording) -> Iterator[None]:
         """Watch the model inside the block."""
+        self._model = model.model
         sizes = (recording.n_source, recording.n_target)
         with torch.no_grad(), observing(model.model, self, *sizes) as self._observation:
             yield
@@ -265,6 +299,37 @@ class Observed:
             yield
         finally:
             self._observer = None
+
+    def fault(
+        self, run: Callable[[], None], layer: nn.Module, kind: Kind, token: int, position: int
+    ) -> ValueError:
+        """Make the error for outputs of a layer that are not numbers without a token's values.
+
+        Parameters
+        ----------
+        run : callable
+            Runs the layer again.
+        layer : torch.nn.Module
+        kind : {"decoder", "cross"}
+            The attention that lacks the values.
+        token : int
+            Whose they are.
+        position : int
+            Where the outputs are not numbers.
+
+        Returns
+        -------
+        ValueError
+        """
+        assert self._model is not None, "the model is watched"
+        paths = {module: path for path, module in self._model.named_modules()}
+        origin = forward_origin(self._model, run) or paths[layer]
+        missing, where = f"position {token}", f"position {position}"
+        if self._example is not None:
+            read = self._example.source if kind == "cross" else self._example.target
+            missing = repr(read[token].label)
+            where = named_step(self._example, position + 1 - self._example.start)
+        return not_numbers(f"hidden states without the values of {missing}", where, origin)
 
 
 def _as_it_is(hidden: Tensor) -> Tensor:

@@ -28,13 +28,12 @@ def dropout_logits(
     Returns
     -------
     torch.Tensor, (run, batch, step, vocabulary)
+        Zero where a shorter text has no such step.
     """
     n_steps = max(example.n_steps for example in examples)
-    devices = [model.device] if model.device.type == "cuda" else []
     texts = []
     for example in examples:
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(seed)
+        with _seeded(model.model, seed):
             runs = [
                 model.trace([example], around=lambda: _training(model.model)).logits[0]
                 for _ in range(n_runs)
@@ -42,6 +41,19 @@ def dropout_logits(
         logits = torch.stack(runs)
         texts.append(nn.functional.pad(logits, (0, 0, 0, n_steps - example.n_steps)))
     return torch.stack(texts, 1)
+
+
+@contextmanager
+def _seeded(model: nn.Module, seed: int) -> Iterator[None]:
+    """Seed the random state of the devices that a model is on, and of no other, in the block."""
+    places = {parameter.device for parameter in model.parameters()}
+    devices = [place for place in places if place.type == "cuda"]
+    with torch.random.fork_rng(devices):
+        torch.default_generator.manual_seed(seed)
+        for device in devices:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 @contextmanager

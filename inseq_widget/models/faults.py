@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
+    from inseq_widget.models.example import Example
     from inseq_widget.models.trace import Trace
 
 NOT_NUMBERS = (
@@ -37,6 +38,22 @@ def not_numbers(what: str, where: str, origin: str | None) -> ValueError:
     """
     began = "" if origin is None else f"; the first of them come from {origin}"
     return ValueError(NOT_NUMBERS.format(what=what, where=where, origin=began))
+
+
+def named_step(example: Example, step: int) -> str:
+    """Name the token of a step, for an error.
+
+    Parameters
+    ----------
+    example : Example
+    step : int
+
+    Returns
+    -------
+    str
+    """
+    token = example.target[example.start + step]
+    return f"{token.label!r} (position {token.position})"
 
 
 def broken_logits(logits: Tensor) -> Tensor:

@@ -48,7 +48,11 @@ def _counts(module: nn.Module) -> list[int]:
 
 
 def check_length(
-    limits: dict[Stack, int], lengths: dict[Stack, int], number: int, text: Sequence[str]
+    limits: dict[Stack, int],
+    lengths: dict[Stack, int],
+    number: int,
+    text: Sequence[str],
+    argument: str = "input_texts",
 ) -> None:
     """Refuse a text with more tokens than there are positions.
 
@@ -62,6 +66,8 @@ def check_length(
         The text's place among all.
     text : sequence of str
         Its tokens.
+    argument : str
+        Where it was given, as the error calls it.
 
     Raises
     ------
@@ -73,7 +79,7 @@ def check_length(
             shown = joined if len(joined) <= 60 else joined[:59] + "…"
             part = {"source": " of its source", "target": ""}[stack]
             raise ValueError(
-                f"input_texts: text {number} ({shown!r}) has {lengths[stack]} tokens{part}, but "
+                f"{argument}: text {number} ({shown!r}) has {lengths[stack]} tokens{part}, but "
                 f"the model has {limit} positions; shorten it, or explain a part of it with "
                 "attr_pos_end."
             )

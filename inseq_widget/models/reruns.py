@@ -13,9 +13,15 @@ from transformers.cache_utils import DynamicLayer
 from transformers.modeling_outputs import BaseModelOutput
 
 from inseq_widget.models.example import Example
+from inseq_widget.models.faults import broken_logits, forward_origin, named_step, not_numbers
+from inseq_widget.models.out_of_memory import is_out_of_memory
+from inseq_widget.models.recording import close
 from inseq_widget.models.state import left_untouched
 from inseq_widget.models.trace import Stack
 from inseq_widget.models.traceable import TraceableModel
+
+# What a model raises that cannot begin behind a cache, or without its source.
+_REFUSALS = (TypeError, ValueError, AttributeError, LookupError, RuntimeError)
 
 
 class Reruns:
@@ -41,6 +47,7 @@ class Reruns:
 
     def __init__(self, model: TraceableModel, example: Example) -> None:
         self._model = model
+        self._example = example
         self._first_row = example.start - 1
         self._n_steps = example.n_steps
         tokens = {"target": example.target[: example.end - 1]}
@@ -81,8 +88,9 @@ class Reruns:
     @cached_property
     def shares_prefix(self) -> bool:
         """Whether a run may begin behind tokens that did not change."""
-        n_target = self._ids["target"].shape[1]
-        return bool(self._layers) and n_target > 1 and self._agrees(n_target // 2)
+        last = self._ids["target"].shape[1] - 1
+        # Where little is shared, and where all but one token is.
+        return bool(self._layers) and last > 0 and all(map(self._agrees, sorted({1, last})))
 
     @cached_property
     def shares_source(self) -> bool:
@@ -104,6 +112,11 @@ class Reruns:
         Returns
         -------
         torch.Tensor, (row, step, vocabulary)
+
+        Raises
+        ------
+        ValueError
+            When logits are not numbers.
         """
         options: dict[str, object] = {"use_cache": False}
         n_rows = steps.shape[0]
@@ -112,7 +125,9 @@ class Reruns:
             options = self._behind(first, n_rows)
         else:
             first = 0
-        return self._run(rows, steps, first, options, with_source=with_source)[0]
+        logits, _ = self._run(rows, steps, first, options, with_source=with_source)
+        self._check_numbers(logits, rows, steps)
+        return logits
 
     def _clean_logits(self) -> Tensor:
         steps = torch.arange(self._n_steps)[None]
@@ -122,15 +137,37 @@ class Reruns:
                 logits, _ = self._run(
                     {}, steps, 0, {"use_cache": True, "past_key_values": cache}, with_source=False
                 )
-            except Exception:
+            except _REFUSALS as error:
                 # Whatever a model has against this cache, it runs without one.
-                pass
+                if is_out_of_memory(error):
+                    raise
             else:
-                self._layers = self._whole_layers(cache)
-                return logits[0]
+                if not broken_logits(logits).any():
+                    self._layers = self._whole_layers(cache)
+                    return logits[0]
         logits, encoded = self._run({}, steps, 0, {"use_cache": False}, with_source=True)
+        self._check_numbers(logits, {}, steps)
         self._encoded = encoded
         return logits[0]
+
+    def _check_numbers(self, logits: Tensor, rows: Mapping[Stack, Tensor], steps: Tensor) -> None:
+        """Report logits that are not numbers, (row, step, vocabulary), and where they come from."""
+        broken = broken_logits(logits)
+        if not broken.any():
+            return
+        row, place = (int(index) for index in broken.nonzero()[0])
+        step = steps[row, place].reshape(1, 1)
+        alone = {stack: embedded[row : row + 1] for stack, embedded in rows.items()}
+        where = named_step(self._example, int(step))
+        if not all(embedded.isfinite().all() for embedded in alone.values()):
+            origin: str | None = "the embeddings that stand in for tokens"
+        else:
+            origin = forward_origin(
+                self._model.model,
+                lambda: self._run(alone, step, 0, {"use_cache": False}, with_source=True),
+            )
+        what = "logits of a text with tokens replaced" if rows else "logits"
+        raise not_numbers(what, where, origin)
 
     def _whole_layers(self, cache: DynamicCache) -> list[DynamicLayer]:
         """Take the layers of a cache if they hold keys and values of all positions."""
@@ -146,12 +183,12 @@ class Reruns:
         options = self._behind(first, 1) if first else {"use_cache": False}
         try:
             logits, _ = self._run({}, steps, first, options, with_source=False)
-        except Exception:
-            # Sharing is a saving that a model may refuse in any way; without it, it has run.
+        except _REFUSALS as error:
+            # Sharing is a saving that a model may refuse; without it, it has run.
+            if is_out_of_memory(error):
+                raise
             return False
-        clean = self.logits[seen:]
-        tolerance = torch.finfo(clean.dtype).eps ** 0.5 * clean.abs().max()
-        return bool((logits[0] - clean).abs().max() <= tolerance)
+        return close(logits[0], self.logits[seen:])
 
     def _behind(self, first: int, n_rows: int) -> dict[str, object]:
         """Give the keyword arguments that put a run behind the first clean positions."""

@@ -25,6 +25,7 @@ from inseq_widget.models.faults import (
     backward_origin,
     broken_logits,
     forward_origin,
+    named_step,
     not_numbers,
 )
 from inseq_widget.models.interventions import Given, outputs_of
@@ -156,12 +157,28 @@ class TraceableModel(ABC):
 
     def _check_lengths(self, examples: Sequence[Example]) -> None:
         """Refuse texts that are longer than the model has positions."""
-        limits = self._position_limits
         for number, example in enumerate(examples):
-            # The last token is explained, not read.
-            lengths: dict[Stack, int] = {"source": len(example.source), "target": example.end - 1}
-            text = [token.text for token in example.source or example.target if not token.special]
-            check_length(limits, lengths, number, text)
+            self.check_length(example, number)
+
+    def check_length(self, example: Example, number: int, argument: str = "input_texts") -> None:
+        """Refuse a text that is longer than the model has positions.
+
+        Parameters
+        ----------
+        example : Example
+        number : int
+            Its place among all.
+        argument : str
+            Where it was given, as the error calls it.
+
+        Raises
+        ------
+        ValueError
+        """
+        # The last token is explained, not read.
+        lengths: dict[Stack, int] = {"source": len(example.source), "target": example.end - 1}
+        text = [token.text for token in example.source or example.target if not token.special]
+        check_length(self._position_limits, lengths, number, text, argument)
 
     def _check_prompts(self, rows: Sequence[Sequence[int]]) -> None:
         """Refuse inputs that leave no position to generate at, or have none themselves."""
@@ -379,7 +396,7 @@ class TraceableModel(ABC):
                     self.model(**batch.inputs, use_cache=False)
 
             origin = forward_origin(self.model, run)
-            raise not_numbers("logits", _named_step(examples[number], step), origin)
+            raise not_numbers("logits", named_step(examples[number], step), origin)
 
     def gradient_fault(self, trace: Trace, number: int, step: int) -> ValueError:
         """Make the error for gradients of a text's step that are not numbers, though logits are.
@@ -387,12 +404,7 @@ class TraceableModel(ABC):
         It names the token, and the module where the gradients stop to be finite.
         """
         origin = backward_origin(self.model, lambda: self.trace(trace.examples, graph=True).cut)
-        return not_numbers("gradients", _named_step(trace.examples[number], step), origin)
-
-
-def _named_step(example: Example, step: int) -> str:
-    token = example.target[example.start + step]
-    return f"{token.label!r} (position {token.position})"
+        return not_numbers("gradients", named_step(trace.examples[number], step), origin)
 
 
 def right_padded(

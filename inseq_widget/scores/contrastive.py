@@ -13,7 +13,7 @@ from inseq_widget.scores.step_functions import check_share, logit, probability
 _LN_2 = 0.6931471805599453
 
 
-@register(contrastive=True)
+@register(contrastive=True, other_input_alone=True)
 def contrast_logits(args: StepFunctionArgs) -> Tensor:
     """Logit of the contrastive target under the contrastive input.
 
@@ -28,7 +28,7 @@ def contrast_logits(args: StepFunctionArgs) -> Tensor:
     return logit(args.contrasted())
 
 
-@register(contrastive=True, aggregate={"spans": "prod"})
+@register(contrastive=True, other_input_alone=True, aggregate={"spans": "prod"})
 def contrast_prob(args: StepFunctionArgs, logprob: bool = False) -> Tensor:
     """Probability of the contrastive target under the contrastive input.
 
@@ -138,7 +138,7 @@ def kl_divergence(
     Returns
     -------
     torch.Tensor, (...)
-        In nats, at least 0.
+        In nats, at least 0; infinite where the contrastive input rules out what is predicted.
     """
     check_share("top_p", top_p)
     for name, number, least in (
@@ -153,11 +153,14 @@ def kl_divergence(
     contrast = at_least_single(args.contrasted().logits)
     dropped = _unlikely(regular.detach() + contrast.detach(), top_k, top_p, min_tokens_to_keep)
     ours, theirs = (
-        torch.log_softmax(logits.masked_fill(dropped, -torch.inf), -1).masked_fill(dropped, 0.0)
+        torch.log_softmax(logits.masked_fill(dropped, -torch.inf), -1)
         for logits in (regular, contrast)
     )
-    weights = ours.exp().masked_fill(dropped, 0.0)
-    return (weights * (ours - theirs)).sum(-1)
+    # What is not predicted adds nothing, though its logarithm is minus infinity; filled before
+    # the product, so that its gradient is nothing, too.
+    nothing = ours.isneginf()
+    differences = ours.masked_fill(nothing, 0.0) - theirs.masked_fill(nothing, 0.0)
+    return (ours.exp() * differences).sum(-1)
 
 
 def _unlikely(logits: Tensor, top_k: int, top_p: float, at_least: int) -> Tensor:

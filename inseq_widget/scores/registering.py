@@ -28,6 +28,9 @@ class Entry:
         Whether it compares with a contrastive input.
     needs_inputs : bool
         Whether, to be explained, the contrastive input has to be run, and not only its tokens.
+    other_input_alone : bool
+        Whether it looks at the contrastive side alone: where that has an input of its own, the
+        value is the same whatever the regular input is.
     explained : bool
         Whether it can be explained by gradients at all.
     aggregate : mapping of str to str
@@ -37,6 +40,7 @@ class Entry:
     function: StepFunction
     contrastive: bool = False
     needs_inputs: bool = False
+    other_input_alone: bool = False
     explained: bool = True
     aggregate: Mapping[str, str] = field(default_factory=dict)
 
@@ -51,6 +55,7 @@ def register(
     *,
     contrastive: bool = ...,
     needs_inputs: bool = ...,
+    other_input_alone: bool = ...,
     explained: bool = ...,
     aggregate: Mapping[str, str] | None = ...,
 ) -> Callable[[StepFunction], StepFunction]: ...
@@ -59,13 +64,21 @@ def register(
     *,
     contrastive: bool = False,
     needs_inputs: bool = False,
+    other_input_alone: bool = False,
     explained: bool = True,
     aggregate: Mapping[str, str] | None = None,
 ) -> StepFunction | Callable[[StepFunction], StepFunction]:
     """Register one of the project's own step functions under its name; a decorator."""
 
     def add(function: StepFunction) -> StepFunction:
-        entry = Entry(function, contrastive, needs_inputs, explained, dict(aggregate or {}))
+        entry = Entry(
+            function,
+            contrastive,
+            needs_inputs,
+            other_input_alone,
+            explained,
+            dict(aggregate or {}),
+        )
         STEP_FUNCTIONS.add(function.__name__, entry)
         return function
 

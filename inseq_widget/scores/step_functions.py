@@ -60,8 +60,10 @@ def entropy(args: StepFunctionArgs) -> Tensor:
         In nats.
     """
     logarithms = torch.log_softmax(at_least_single(args.logits), -1)
-    # What cannot be predicted adds nothing, though its logarithm is minus infinity.
-    return -torch.where(logarithms.isneginf(), 0.0, logarithms.exp() * logarithms).sum(-1)
+    # What cannot be predicted adds nothing, though its logarithm is minus infinity; filled before
+    # the product, so that its gradient is nothing, too.
+    finite = logarithms.masked_fill(logarithms.isneginf(), 0.0)
+    return -(logarithms.exp() * finite).sum(-1)
 
 
 @register(aggregate={"spans": "sum"})
@@ -114,9 +116,11 @@ def top_p_size(args: StepFunctionArgs, top_p: float = 0.9) -> Tensor:
     """
     check_share("top_p", top_p)
     shares = torch.softmax(at_least_single(args.logits), -1).sort(-1, descending=True).values
-    # A token counts as long as those before it fall short.
-    before = shares.cumsum(-1) - shares
-    return (before < top_p).sum(-1).to(shares.dtype)
+    counted = shares > 0
+    if top_p < 1:  # the sum of all of them is 1 up to rounding only
+        # A token counts as long as those before it fall short.
+        counted &= shares.cumsum(-1) - shares < top_p
+    return counted.sum(-1).to(shares.dtype)
 
 
 @register(aggregate={"spans": "prod"})
@@ -127,7 +131,7 @@ def mc_dropout_prob_avg(
 
     Monte Carlo dropout, Gal and Ghahramani, 2016: ``(p - mean) / standard deviation`` over runs
     of the untouched text with dropout on. As the attributed function, mean and deviation are
-    constants. A model without dropout has no deviation, and the score is missing (NaN).
+    constants. Without dropout there is no deviation, and the score is missing (NaN).
 
     Parameters
     ----------
@@ -140,6 +144,11 @@ def mc_dropout_prob_avg(
     Returns
     -------
     torch.Tensor, (...)
+
+    Raises
+    ------
+    ValueError
+        For fewer runs than two, or when it is to be differentiated and there is no deviation.
     """
     if isinstance(n_mcd_steps, bool) or not isinstance(n_mcd_steps, int) or n_mcd_steps < 2:
         raise ValueError(f"n_mcd_steps: {n_mcd_steps!r} given; a deviation takes at least 2 runs.")
@@ -147,7 +156,16 @@ def mc_dropout_prob_avg(
     noisy = args.dropout_logits(n_mcd_steps)
     ids = args.target_ids.expand(noisy.shape[:-1])
     values = probability(StepFunctionArgs(noisy, ids), logprob).detach()
-    return (probability(args, logprob) - values.mean(0)) / values.std(0)
+    deviation = values.std(0)
+    missing = deviation == 0
+    clean = probability(args, logprob)
+    if clean.requires_grad and missing.all():
+        raise ValueError(
+            "attributed_fn: 'mc_dropout_prob_avg' compares runs with dropout, and the model "
+            "predicts the same in all of them; its configuration has no dropout."
+        )
+    scores = (clean - values.mean(0)) / deviation.masked_fill(missing, 1.0)
+    return scores.masked_fill(missing, torch.nan)
 
 
 def check_share(argument: str, value: float) -> None:

@@ -5,10 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import inseq_widget as iw
-from inseq_widget import attribution
-from inseq_widget.methods.memory import in_halves, is_out_of_memory
+from inseq_widget import attribution, explainer
+from inseq_widget.methods import layer_integrated, make_method, points
+from inseq_widget.methods.base import Job
+from inseq_widget.methods.memory import in_halves
+from inseq_widget.models.out_of_memory import is_out_of_memory
+from inseq_widget.scores.step_functions import probability
+from tests.architectures.models import loaded, texts
+from tests.architectures.outcomes import quick
 from tests.tiny import tiny_llama
 
 TEXTS = ["The sun is", "Good morning", "Water boils at"]
@@ -49,7 +56,7 @@ def test_progress_adds_up_when_a_batch_had_to_be_halved(
             pass
 
     monkeypatch.setattr(attribution, "progress_bar", lambda *_, **__: Bar())
-    own = attribution.labelled_scores
+    own = explainer.labelled_scores
     calls: list[int] = []
 
     def failing(*arguments: object) -> object:
@@ -58,7 +65,7 @@ def test_progress_adds_up_when_a_batch_had_to_be_halved(
             raise MemoryError
         return own(*arguments)
 
-    monkeypatch.setattr(attribution, "labelled_scores", failing)
+    monkeypatch.setattr(explainer, "labelled_scores", failing)
     tiny.attribute(TEXTS, TARGETS, "saliency")
     assert sum(amounts) == pytest.approx(len(TEXTS))
     assert min(amounts) < 0
@@ -85,6 +92,60 @@ def test_a_single_text_that_does_not_fit_says_so(monkeypatch: pytest.MonkeyPatch
 )
 def test_errors_about_memory_are_told_from_others(error: Exception, expected: bool) -> None:
     assert is_out_of_memory(error) is expected
+
+
+@pytest.mark.parametrize("at", [1, 2])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "integrated_gradients",
+        "sequential_integrated_gradients",
+        "discretized_integrated_gradients",
+        "gradient_shap",
+        "smooth_grad",
+        "layer_integrated_gradients",
+    ],
+)
+def test_memory_that_runs_out_on_the_way_back_makes_fewer_points_go_together(
+    method: str, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explained() -> np.ndarray:
+        (sequence,) = model.attribute(text, target, method, show_progress=False, **quick(method))
+        return sequence.scores.to_numpy()
+
+    model = loaded("Llama")
+    text, target = texts("Llama")
+    monkeypatch.setattr(points, "_ROWS_AT_ONCE", {"cpu": 1})  # several times back
+    monkeypatch.setattr(layer_integrated, "_ROWS_AT_ONCE", {"cpu": 1})
+    expected, grad, back, refused = explained(), torch.autograd.grad, [], []
+
+    def short_of_memory(*arguments: object, **keywords: object) -> object:
+        if keywords.get("is_grads_batched"):
+            n_points = keywords["grad_outputs"].shape[1]
+            back.append(n_points)
+            if n_points > 1 and len(back) >= at:
+                refused.append(n_points)
+                raise torch.OutOfMemoryError("no memory for the way back of this many points")
+        return grad(*arguments, **keywords)
+
+    monkeypatch.setattr(torch.autograd, "grad", short_of_memory)
+    actual = explained()
+    assert refused
+    largest = np.nanmax(np.abs(expected))
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-9 * largest)
+
+
+def test_a_list_of_experts_is_no_list_of_layers() -> None:
+    model = loaded("Llama")
+    text, target = texts("Llama")
+    method = make_method("integrated_gradients", {})
+    traceable = model._traceable
+    (example,) = traceable.examples([text], [target], {}, (None, None), None)
+    trace = method.trace(traceable, [example])
+    job = Job(traceable, trace, probability, False, False, lambda _: None)
+    expected = points._bytes_of_a_graph(points.Text(job, 0))
+    model.model.model.layers[0].mlp.experts = nn.ModuleList(nn.Identity() for _ in range(50))
+    assert points._bytes_of_a_graph(points.Text(job, 0)) == expected
 
 
 def test_an_error_of_another_kind_is_not_tried_again(tokenizer: object) -> None:
