@@ -102,7 +102,8 @@ class LayerIntegratedGradients(WithBaseline, LayerMethod):
             differences.update(dict.fromkeys(numbers, difference_to(baseline, job)))
             share = len(numbers) / len(columns) / len(trace.examples)
             for text in range(len(trace.examples)):
-                self._explain(Text(job, text), baseline, chosen, scores, share)
+                alone = job.of_text(text, job.advance)
+                self._explain(Text(alone, text), baseline, chosen, scores, share)
         if not self.return_convergence_delta:
             return scores.finished()
         return scores.finished([differences[number] for number in range(len(columns))])

@@ -10,9 +10,10 @@ from transformers import PreTrainedModel
 from inseq_widget.models.chat import is_messages
 from inseq_widget.models.example import Example, explained_range
 from inseq_widget.models.generation import generated_ids
+from inseq_widget.models.padding import right_padded
 from inseq_widget.models.text import tokens_of_ids
 from inseq_widget.models.trace import Batch, Stack
-from inseq_widget.models.traceable import TextInput, TraceableModel, right_padded
+from inseq_widget.models.traceable import TextInput, TraceableModel
 
 
 class EncoderDecoderModel(TraceableModel):

@@ -1,9 +1,9 @@
-"""What a run takes in place of its own embeddings, and what it is watched for."""
+"""What a run takes in place of its own embeddings, and modules in place of what they run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -31,26 +31,6 @@ class Given:
         if name not in self.tangents:
             return torch.zeros_like(own)
         return self.tangents[name][:, : own.shape[1]].to(own)
-
-
-@contextmanager
-def outputs_of(modules: Sequence[nn.Module]) -> Iterator[dict[nn.Module, Tensor]]:
-    """Keep what modules give while the model runs; the first tensor where they give several."""
-    kept: dict[nn.Module, Tensor] = {}
-
-    def keep(module: nn.Module, _: tuple[object, ...], output: object) -> None:
-        first = output[0] if isinstance(output, tuple | list) else output
-        if not isinstance(first, Tensor):
-            raise NotImplementedError(
-                f"target_layer: {type(module).__name__} gives a {type(output).__name__}, "
-                "not a tensor that could be attributed."
-            )
-        kept[module] = first
-
-    with ExitStack() as hooks:
-        for module in modules:
-            hooks.callback(module.register_forward_hook(keep).remove)
-        yield kept
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
@@ -41,7 +41,7 @@ class Trace:
     attention : AttentionRows or None
         The attention weights of the steps, where they were wanted.
     activations : list of torch.Tensor, each (batch, position, feature)
-        What the watched modules gave, in the order in which they were named.
+        What layers gave, where a method keeps it.
     tangent : torch.Tensor or None, (batch, step, vocabulary)
         How the logits change along the direction in which the embeddings were moved.
     again : callable
@@ -61,11 +61,11 @@ class Trace:
     leaf: Tensor
     embeddings: dict[Stack, Tensor]
     attention: AttentionRows | None
-    activations: list[Tensor]
     tangent: Tensor | None
     again: Callable[[int], Trace]
     gradient_fault: Callable[[Trace, int, int], ValueError]
     chain: LayerChain | None = None
+    activations: list[Tensor] = field(default_factory=list)
 
 
 @dataclass

@@ -28,11 +28,11 @@ from inseq_widget.models.faults import (
     named_step,
     not_numbers,
 )
-from inseq_widget.models.interventions import Given, outputs_of
+from inseq_widget.models.interventions import Given
+from inseq_widget.models.padding import rows_of
 from inseq_widget.models.positions import check_length, position_limits
 from inseq_widget.models.state import left_untouched
 from inseq_widget.models.trace import Batch, Stack, Trace
-from inseq_widget.results import Token
 
 Message = Mapping[str, str]
 Messages = Sequence[Message]
@@ -208,7 +208,6 @@ class TraceableModel(ABC):
         n_steps: int | None = None,
         embeddings: Mapping[Stack, Tensor] | None = None,
         tangents: Mapping[Stack, Tensor] | None = None,
-        watched: Sequence[nn.Module] = (),
         around: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> Trace:
         """Run the model once over texts and targets.
@@ -229,8 +228,6 @@ class TraceableModel(ABC):
         tangents : mapping of str to torch.Tensor, each (batch, position, feature), optional
             Directions in which the embeddings move: the trace tells how the logits follow, by
             forward-mode differentiation, which needs no graph.
-        watched : sequence of torch.nn.Module
-            Modules whose outputs are kept, as parts of the graph where there is one.
         around : callable
             Makes a context in which the model runs.
 
@@ -253,7 +250,6 @@ class TraceableModel(ABC):
         step_ids, step_mask = self._steps(examples, n_steps)
         rows = AttentionRows(batch.rows) if attention else None
         watching = rows if attention else observer
-        activations: list[Tensor] = []
         with ExitStack() as stack:
             stack.enter_context(left_untouched(self.model))
             stack.enter_context(torch.set_grad_enabled(graph))
@@ -267,19 +263,17 @@ class TraceableModel(ABC):
                 seen = stack.enter_context(observing(self.model, watching, *sizes))
             given = Given(embeddings or {}, tangents or {})
             leaves = stack.enter_context(self._embeddings_as_leaves(graph, given))
-            kept = stack.enter_context(outputs_of(watched))
             ends = stack.enter_context(self._cut_before_head(batch.rows, graph))
             stack.enter_context(around())
             output = self.model(**batch.inputs, use_cache=False, return_dict=True)
             logits, tangent = output.logits, None
             if not ends:  # no output head to be found: the logits themselves are cut
-                cut = _rows_of(logits, batch.rows)
+                cut = rows_of(logits, batch.rows)
                 logits = cut if tangents is not None else cut.detach().requires_grad_(graph)
                 ends.extend([cut, logits])
             if tangents is not None:
                 logits, tangent = forward_ad.unpack_dual(logits)
                 ends = [forward_ad.unpack_dual(end).primal for end in ends]
-            activations = [kept[module] for module in watched]
         self._check_numbers(logits, step_mask, examples, batch)
         if seen is not None and not seen.n_calls:
             raise NotImplementedError(
@@ -296,7 +290,6 @@ class TraceableModel(ABC):
                 n_steps=n_steps,
                 embeddings=embeddings,
                 tangents=tangents,
-                watched=watched,
                 around=around,
             )
 
@@ -309,7 +302,6 @@ class TraceableModel(ABC):
             leaf=ends[1],
             embeddings=leaves,
             attention=rows,
-            activations=activations,
             tangent=tangent,
             again=again,
             gradient_fault=self.gradient_fault,
@@ -372,7 +364,7 @@ class TraceableModel(ABC):
             return
 
         def cut(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            hidden = _rows_of(arguments[0], rows)
+            hidden = rows_of(arguments[0], rows)
             # Without a graph there is nothing to cut, and a direction goes on into the head.
             leaf = hidden.detach().requires_grad_() if graph else hidden
             ends[:] = [hidden, leaf]
@@ -405,35 +397,3 @@ class TraceableModel(ABC):
         """
         origin = backward_origin(self.model, lambda: self.trace(trace.examples, graph=True).cut)
         return not_numbers("gradients", named_step(trace.examples[number], step), origin)
-
-
-def right_padded(
-    rows: Sequence[Sequence[Token]], padding_id: int, width: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Make ids and attention mask of token rows.
-
-    Parameters
-    ----------
-    rows : sequence of sequence of Token, (batch, token)
-    padding_id : int
-    width : int
-        Number of positions, at least that of the longest row.
-    device : torch.device
-
-    Returns
-    -------
-    ids, mask : torch.Tensor, (batch, position)
-        The mask is 1 at tokens and 0 at padding.
-    """
-    ids = torch.full((len(rows), width), padding_id, dtype=torch.long)
-    mask = torch.zeros(len(rows), width, dtype=torch.long)
-    for number, row in enumerate(rows):
-        ids[number, : len(row)] = torch.tensor([token.id for token in row])
-        mask[number, : len(row)] = 1
-    return ids.to(device), mask.to(device)
-
-
-def _rows_of(hidden: Tensor, rows: Tensor) -> Tensor:
-    """Take rows (batch, step) of a tensor (batch, position, feature)."""
-    index = rows.to(hidden.device)[:, :, None].expand(-1, -1, hidden.shape[-1])
-    return hidden.gather(1, index)
