@@ -61,6 +61,8 @@ def step_functions(
     step_scores_args: Mapping[str, object] | None,
     keywords: Mapping[str, object],
     contrast: ContrastRequest | None,
+    *,
+    explains: bool,
 ) -> StepFunctions:
     """Find the step functions of a call, and give each the keywords that it takes.
 
@@ -73,6 +75,8 @@ def step_functions(
     keywords : mapping
         Keywords of the call, those of the method included.
     contrast : ContrastRequest or None
+    explains : bool
+        Whether the method explains a function of the output at all.
 
     Returns
     -------
@@ -93,27 +97,32 @@ def step_functions(
     takes = {key for each in [entry, *found.values()] for key in keywords_of(each.function)}
     own = _own("attributed_fn_args", attributed_fn_args, [entry])
     theirs = _own("step_scores_args", step_scores_args, list(found.values()))
-    for each_name, each in [(name, entry), *found.items()]:
+    for each_name, each in [(name, entry)] * explains + list(found.items()):
         if each.contrastive and contrast is None:
             raise ValueError(
                 f"contrast_targets: {each_name!r} compares with another text; pass "
                 "contrast_targets, or contrast_sources for an encoder-decoder model."
             )
-    if entry.needs_inputs and contrast is not None and not contrast.force_inputs:
+    if explains and entry.needs_inputs and contrast is not None and not contrast.force_inputs:
         raise ValueError(
             f"contrast_force_inputs: {name!r} compares what is predicted under two inputs, so as "
             "attributed_fn it needs contrast_force_inputs=True."
         )
-    if entry.other_input_alone and contrast is not None and contrast.force_inputs:
+    if explains and entry.other_input_alone and contrast is not None and contrast.force_inputs:
         raise ValueError(
             f"contrast_force_inputs: under the contrastive input {name!r} is the same whatever the "
             "regular input is, so there is nothing to explain; leave it out, or explain "
             "'contrast_logits_diff' or 'contrast_prob_diff'."
         )
+    # The probability that is always there is what its name says, whatever is asked for beside it.
+    wanted = {find_step_function(each)[0] for each in step_scores}
     return StepFunctions(
         name,
         _bound(entry, {**keywords, **own}),
-        {each: _bound(found[each], {**keywords, **theirs}) for each in found},
+        {
+            each: _bound(found[each], {**keywords, **theirs} if each in wanted else {})
+            for each in found
+        },
         takes,
         entry.explained,
     )

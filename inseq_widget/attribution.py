@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -24,7 +25,7 @@ from inseq_widget.arguments import (
 from inseq_widget.asked import step_functions
 from inseq_widget.explainer import Explainer, joined
 from inseq_widget.methods import AttributionMethod, list_methods, make_method
-from inseq_widget.methods.base import keywords_of_method
+from inseq_widget.methods.base import METHODS, keywords_of_method
 from inseq_widget.models import TextInput, TraceableModel, load
 from inseq_widget.progress import progress_bar
 from inseq_widget.results import (
@@ -216,9 +217,18 @@ class AttributionModel:
             step_scores_args,
             kwargs,
             wanted,
+            explains=self._method_class(method).explains_output,
         )
+        if not isinstance(attribution_args or {}, Mapping):
+            raise TypeError(f"attribution_args: {attribution_args!r} given; pass a dict.")
         chosen = self._method(method, kwargs, functions.takes, attribution_args or {})
         functions.check(chosen)
+        if attributed_fn is not None and not chosen.explains_output:
+            warnings.warn(
+                f"attributed_fn: {chosen.name} does not explain a function of the output, so "
+                f"{functions.name!r} changes nothing; step_scores reports its values.",
+                stacklevel=2,
+            )
         check_count("batch_size", batch_size)
         check_position("attr_pos_start", attr_pos_start)
         check_position("attr_pos_end", attr_pos_end)
@@ -305,6 +315,15 @@ class AttributionModel:
         with self.lock:
             return most_probable(self._traceable, sequence, step, k)
 
+    def _method_class(self, name: str | None) -> type[AttributionMethod]:
+        chosen = name or self.attribution_method
+        if chosen is None:
+            raise ValueError(
+                "method: the model has no default method, so name one: "
+                f"{', '.join(list_methods())}."
+            )
+        return METHODS[chosen]
+
     def _method(
         self,
         name: str | None,
@@ -312,12 +331,7 @@ class AttributionModel:
         of_functions: set[str],
         own_keywords: Mapping[str, object],
     ) -> AttributionMethod:
-        chosen = name or self.attribution_method
-        if chosen is None:
-            raise ValueError(
-                "method: the model has no default method, so name one: "
-                f"{', '.join(list_methods())}."
-            )
+        chosen = self._method_class(name).name
         # What the model was loaded with belongs to the method that it was loaded with.
         first, keywords_of_first = self._loaded_with
         loaded = keywords_of_first if chosen == first else {}

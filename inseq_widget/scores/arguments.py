@@ -26,7 +26,7 @@ class StepFunctionArgs:
         The contrastive tokens that could have stood there.
     dropout_logits : callable or None
         Gives ``logits`` of so many runs of the untouched text with dropout on,
-        (run, ..., vocabulary).
+        (run, ..., vocabulary), once where the rows are perturbed runs of one text.
     """
 
     logits: Tensor

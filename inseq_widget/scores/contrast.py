@@ -54,7 +54,7 @@ class ContrastRequest:
         Raises
         ------
         ValueError
-            When a step has no place in it.
+            When a step has no place in it, or it is too long for the model.
         """
         other = model.contrast_example(
             example,
@@ -62,6 +62,7 @@ class ContrastRequest:
             None if self.sources is None else self.sources[number],
             None if self.targets is None else self.targets[number],
         )
+        model.check_length(other, number, "contrast_targets")
         places = self._places(example, other, number)[example.start : example.end]
         for step, place in enumerate(places):
             if not 1 <= place < len(other.target):
@@ -72,7 +73,10 @@ class ContrastRequest:
                     "tokens; make the texts equally long, give contrast_targets_alignments, or "
                     "explain fewer tokens with attr_pos_start."
                 )
-        return ContrastExample(replace(other, start=min(places), end=max(places) + 1), places)
+        reaching = replace(other, start=min(places), end=max(places) + 1)
+        argument = "contrast_sources" if self.targets is None else "contrast_targets"
+        model.check_length(reaching, number, argument)
+        return ContrastExample(reaching, places)
 
     def _places(self, example: Example, other: Example, number: int) -> list[int]:
         if self.alignments == AUTO:

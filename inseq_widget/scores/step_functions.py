@@ -154,7 +154,8 @@ def mc_dropout_prob_avg(
         raise ValueError(f"n_mcd_steps: {n_mcd_steps!r} given; a deviation takes at least 2 runs.")
     assert args.dropout_logits is not None, "attribute gives the means to run with dropout"
     noisy = args.dropout_logits(n_mcd_steps)
-    ids = args.target_ids.expand(noisy.shape[:-1])
+    # Rows that are runs of one text have its tokens, and its dropout runs stand for all of them.
+    ids = args.target_ids[: noisy.shape[1]].expand(noisy.shape[:-1])
     values = probability(StepFunctionArgs(noisy, ids), logprob).detach()
     deviation = values.std(0)
     missing = deviation == 0
