@@ -70,8 +70,8 @@ class ContrastRequest:
                 raise ValueError(
                     f"contrast_targets: {token.label!r} (position {token.position}) of text "
                     f"{number} has no counterpart among the {len(other.target)} contrastive "
-                    "tokens; make the texts equally long, give contrast_targets_alignments, or "
-                    "explain fewer tokens with attr_pos_start."
+                    'tokens, counted from the end; pass contrast_targets_alignments="auto" or '
+                    "pairs, or explain fewer tokens with attr_pos_start."
                 )
         reaching = replace(other, start=min(places), end=max(places) + 1)
         argument = "contrast_sources" if self.targets is None else "contrast_targets"

@@ -164,7 +164,8 @@ def test_dropout_scores_equal_a_loop_over_runs_in_training_mode(
     for sequence in output:
         runs = noisy_probabilities(noisy_case.model.model, sequence, n_runs)
         clean = sequence.step_scores["probability"]
-        runs = runs.log() if logprob else runs
+        if logprob:
+            runs, clean = runs.log(), clean.log()
         assert (runs.std(0) > 0).all()
         expected = (clean - runs.mean(0)) / runs.std(0)
         assert_close(sequence.step_scores["mc_dropout_prob_avg"], expected.tolist(), "dropout")
