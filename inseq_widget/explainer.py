@@ -107,7 +107,7 @@ class Explainer:
             attributed_fn=self.functions.name if method.explains_output else None,
             reduction=method.reduction,
             score_label=method.score_label,
-            signed=method.signed,
+            signed=method.is_signed,
             step_scores=list(self.functions.reported),
             attribute_target=self.attribute_target,
             constrained_decoding=forced,

@@ -216,6 +216,11 @@ class AttributionMethod(ABC):
     needs_attention: ClassVar[bool] = False
     explains_output: ClassVar[bool] = True
 
+    @property
+    def is_signed(self) -> bool:
+        """Whether scores have a sign with these keywords: ``abs=False`` keeps it."""
+        return self.signed or getattr(self, "abs", True) is False
+
     def check(self, model: TraceableModel) -> None:  # noqa: B027 - not every method has to
         """Refuse keywords that do not fit the model, before any expensive work.
 

@@ -318,3 +318,14 @@ def test_remote_code_is_not_run_unless_it_is_trusted(tmp_path: object) -> None:
     (folder / "mine.py").write_text("raise SystemExit('remote code ran')")
     with pytest.raises((ValueError, OSError), match=r"trust_remote_code|remote"):
         iw.load_model(str(folder))
+
+
+@pytest.mark.parametrize("method", ["saliency", "occlusion"])
+def test_scores_that_keep_their_sign_are_shown_with_it(
+    method: str, tiny: iw.AttributionModel
+) -> None:
+    signs = [
+        tiny.attribute(PROMPT, FULL, method, abs=given, show_progress=False).info["signed"]
+        for given in (True, False)
+    ]
+    assert signs == [False, True]
