@@ -84,6 +84,8 @@ def check_spans(spans: object, argument: str = "spans") -> None:
         if spans not in SPAN_NAMES:
             raise ValueError(f"{argument}: {spans!r} is not known; choose {choices}.")
         return
+    if isinstance(spans, Sequence) and not spans:
+        raise ValueError(f"{argument}: an empty list given; choose {choices}.")
     if not isinstance(spans, Sequence) or not all(_is_pair(pair) for pair in spans):
         raise TypeError(f"{argument}: {spans!r} given; choose {choices}.")
     ordered = sorted(spans)
@@ -208,10 +210,16 @@ def _numbers(tokens: Sequence[Token], spans: str) -> list[Hashable]:
         return [token.word for token in tokens]
     text = "".join(token.text for token in tokens if not token.special)
     ends = [match.end() for match in _ENDS[spans].finditer(text)]
-    return [
-        f"alone {token.position}" if offset is None else bisect_right(ends, offset)
-        for token, offset in zip(tokens, _visible_offsets(tokens), strict=True)
-    ]
+    numbers: list[Hashable] = []
+    part = 0
+    for token, offset in zip(tokens, _visible_offsets(tokens), strict=True):
+        if offset is None:
+            # A special token stands alone and ends what came before: another turn, another text.
+            part += 1
+            numbers.append(f"alone {token.position}")
+        else:
+            numbers.append((part, bisect_right(ends, offset)))
+    return numbers
 
 
 def _visible_offsets(tokens: Sequence[Token]) -> list[int | None]:

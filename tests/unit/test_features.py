@@ -45,6 +45,17 @@ def test_words_are_runs_of_text_and_special_tokens_stand_alone() -> None:
     assert prompt_groups(["<s>", "Un", "der", " it", "."], "words") == ["<s>", "Under", " it."]
 
 
+def test_a_special_token_ends_a_sentence() -> None:
+    turns = ["<user>", "What", " now", "<end>", "<reply>", "Nothing", "."]
+    expected = ["<user>", "What now", "<end>", "<reply>", "Nothing."]
+    assert prompt_groups(turns, "sentences") == expected
+
+
+def test_an_empty_list_of_spans_is_refused() -> None:
+    with pytest.raises(ValueError, match="spans: an empty list given"):
+        check_spans([])
+
+
 @pytest.mark.parametrize(
     ("texts", "expected"),
     [
