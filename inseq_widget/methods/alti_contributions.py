@@ -351,5 +351,5 @@ def cannot(layer: RecordedLayer, why: str) -> NotImplementedError:
     """
     return NotImplementedError(
         f"method: 'alti_logit' takes attention apart, but {type(layer.layer).__name__} {why}; "
-        "'attention_rollout' and gradient methods such as 'saliency' work."
+        "'attention' and gradient methods such as 'saliency' work."
     )

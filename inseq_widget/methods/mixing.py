@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from inseq_widget.methods.keywords import check_choice, check_whole
 from inseq_widget.models import TraceableModel
-from inseq_widget.models.attention import AttentionCall
+from inseq_widget.models.attention import AttentionCall, observing
 from inseq_widget.models.layers import layers_of
 from inseq_widget.models.precision import at_least_single
+from inseq_widget.models.recording import close, hidden_states
+from inseq_widget.models.structure import lists_of_layers
 
 HeadFusion = Literal["mean", "max", "min"]
 _FUSIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -23,6 +29,8 @@ _FUSIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "min": lambda weights: weights.amin(1),
 }
 _NUMBERS_AT_ONCE = 2**25  # of attention weights with their heads: 128 MB in single precision
+# The layer of each model that mixes tokens without attention, by name; None where there is none.
+_mixing_otherwise: WeakKeyDictionary[PreTrainedModel, str | None] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class MixingKeywords:
             raise TypeError(f"add_residual: {self.add_residual!r} given; pass True or False.")
 
     def check(self, model: TraceableModel) -> None:
-        """Refuse a first layer that the model does not have.
+        """Refuse a first layer that the model does not have, and layers that do more than attend.
 
         Parameters
         ----------
@@ -59,7 +67,18 @@ class MixingKeywords:
         Raises
         ------
         ValueError
+        NotImplementedError
+            When something other than attention takes tokens to others: states or convolutions
+            that run along the text, or attention that is not seen.
         """
+        if model.model not in _mixing_otherwise:
+            _mixing_otherwise[model.model] = _layer_that_mixes_otherwise(model)
+        otherwise = _mixing_otherwise[model.model]
+        if otherwise is not None:
+            raise NotImplementedError(
+                f"method: attention alone does not tell what {otherwise} mixes, where tokens reach "
+                "others without it; 'attention' and gradient methods such as 'saliency' work."
+            )
         if self.start_layer == 0:
             return
         shortest = min(len(layers) for layers in layers_of(model).values())
@@ -136,3 +155,81 @@ def _fused(call: AttentionCall, fusion: Callable[[Tensor], Tensor]) -> tuple[Ten
     rows = torch.arange(n_queries, device=asking.device).expand(n_batch, -1)
     parts = rows.split(max(1, at_once), 1)
     return torch.cat([fusion(at_least_single(call.weights(part))) for part in parts], 1), None
+
+
+def _layer_that_mixes_otherwise(model: TraceableModel) -> str | None:
+    """Name the class of the first layer that takes tokens to others without its attention.
+
+    Where attention gives nothing, the last of a few tokens must stay what it is when the first
+    becomes another one. A stack without any attention to itself is not looked at: nothing of its
+    tokens is told.
+    """
+    special = set(model.tokenizer.all_special_ids)
+    first, other, *_ = (i for i in range(len(special) + 2) if i not in special)
+    silent = _SilentRuns(model)
+    for (layer, own), (_, changed) in zip(
+        silent.run(first, other), silent.run(other, other), strict=True
+    ):
+        # What is not a number is reported of the text where it comes up.
+        numbers = own.isfinite().all() and changed.isfinite().all()
+        if layer in silent.attending and numbers and not close(own, changed):
+            return type(layer).__name__
+    return None
+
+
+class _SilentRuns:
+    """Runs of a model on a few tokens, in which attention gives nothing.
+
+    Attributes
+    ----------
+    attending : set of torch.nn.Module
+        The layers of stacks that attend to themselves, and the model where its decoder does.
+    """
+
+    def __init__(self, model: TraceableModel) -> None:
+        self._model = model
+        self._lists = lists_of_layers(model.model)
+        self._before: list[Tensor] = []
+        self.attending: set[nn.Module] = set()
+
+    def run(self, first: int, other: int) -> list[tuple[nn.Module, Tensor]]:
+        """Give what layers, and the model, make of the last token when the first has an id.
+
+        Each layer goes on with the state that it gave in the run before, so that roundings do not
+        add up.
+        """
+        n_source, n_target = 4, 3  # not the same: the observer has to tell them apart
+        inputs = {"input_ids": [first] + [other] * (n_target - 1)}
+        encoded = None
+        if self._model.architecture == "encoder_decoder":
+            inputs["decoder_input_ids"] = inputs["input_ids"]
+            inputs["input_ids"] = [first] + [other] * (n_source - 1)
+            encoded = n_source
+        states: list[tuple[nn.Module, Tensor]] = []
+        before = iter(self._before)
+
+        def keep(layer: nn.Module, _: object, output: object) -> None:
+            hidden = hidden_states(output)
+            last = hidden.reshape(-1, hidden.shape[-1])[-1]
+            states.append((layer, last.clone()))
+            last.copy_(next(before, last))
+
+        model = self._model.model
+        with ExitStack() as stack, torch.no_grad():
+            stack.enter_context(observing(model, self._silence, encoded, n_target))
+            for layer in chain(*self._lists):
+                stack.callback(layer.register_forward_hook(keep).remove)
+            given = {n: torch.tensor([i], device=self._model.device) for n, i in inputs.items()}
+            logits = model(**given, use_cache=False, return_dict=True).logits
+        self._before = [state for _, state in states]
+        return [*states, (model, logits[0, -1])]
+
+    def _silence(self, call: AttentionCall) -> Tensor:
+        if call.kind == "decoder":
+            self.attending.update([self._model.model, *chain(*self._lists[-1:])])
+        elif call.kind == "encoder":
+            self.attending.update(chain(*self._lists[:1]))
+        asking = call.query if call.computed is None else call.computed
+        assert asking is not None, "a call without weights has a query"
+        n_batch, n_heads, n_queries, _ = asking.shape
+        return call.value.new_zeros(n_batch, n_queries, n_heads, call.value.shape[-1])

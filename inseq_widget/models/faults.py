@@ -150,17 +150,24 @@ def backward_origin(model: nn.Module, run: Callable[[], Tensor]) -> str | None:
     str or None
         Its path, the innermost one.
     """
-    calls: list[_Watched] = []
+    broken: list[_Watched] = []
 
     def watch(call: _Watched) -> None:
-        for tensors, seen in (
-            (call.taken, call.finite_at_taken),
-            (call.given, call.finite_at_given),
+        def look(seen: list[bool], *, ends: bool) -> Callable[[Tensor], None]:
+            def hook(gradient: Tensor) -> None:
+                seen.append(bool(gradient.isfinite().all()))
+                if ends and not seen[-1]:
+                    broken.append(call)
+
+            return hook
+
+        for tensors, seen, ends in (
+            (call.taken, call.finite_at_taken, True),
+            (call.given, call.finite_at_given, False),
         ):
             for tensor in tensors:
                 if tensor.requires_grad:
-                    tensor.register_hook(lambda g, seen=seen: seen.append(bool(g.isfinite().all())))
-        calls.append(call)
+                    tensor.register_hook(look(seen, ends=ends))
 
     def run_back() -> None:
         output = run()
@@ -168,14 +175,11 @@ def backward_origin(model: nn.Module, run: Callable[[], Tensor]) -> str | None:
 
     with _watching(model, watch), torch.enable_grad():
         _ignoring_faults(run_back)
-    # The last call comes first on the way back, and a module after those inside of it.
-    origin: str | None = None
-    for call in reversed(calls):
-        breaks = all(call.finite_at_given) and not all(call.finite_at_taken)
-        inside = origin is None or not origin or call.path.startswith(f"{origin}.")
-        if breaks and call.finite_at_given and inside:
-            origin = call.path
-    return None if origin is None else _described(origin, model)
+    # In the order of the way back; of modules that take the same tensor the innermost ends first.
+    for call in broken:
+        if call.finite_at_given and all(call.finite_at_given):
+            return _described(call.path, model)
+    return None
 
 
 @contextmanager

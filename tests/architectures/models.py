@@ -46,10 +46,15 @@ def tokenizer(encoder_decoder: bool) -> PreTrainedTokenizerBase:
     )
 
 
-def made(name: str, dtype: torch.dtype = torch.float64, **keywords: str) -> PreTrainedModel:
+def made(
+    name: str, dtype: torch.dtype = torch.float64, dropout: float = 0.0, **keywords: str
+) -> PreTrainedModel:
     """Make a model of a class, always with the same weights; keywords are of ``from_config``."""
     architecture = ARCHITECTURES[name]
     config = AutoConfig.for_model(architecture.model_type, **architecture.options)
+    for option in list(vars(config)):
+        if option.endswith(("dropout", "pdrop")) and dropout:
+            setattr(config, option, dropout)
     if dtype == torch.float64:  # the products of all experts at once exist in less precision only
         config._experts_implementation = "eager"
     kind = AutoModelForSeq2SeqLM if architecture.encoder_decoder else AutoModelForCausalLM
@@ -71,6 +76,15 @@ def loaded(name: str, dtype: torch.dtype = torch.float64) -> iw.AttributionModel
     """Make a model of a class, ready to be explained."""
     model = made(name, dtype)
     return iw.load_model(model, tokenizer=tokenizer(ARCHITECTURES[name].encoder_decoder))
+
+
+def in_training(name: str, dtype: torch.dtype = torch.float32) -> iw.AttributionModel:
+    """Make a model of a class as somebody has it who trains it: with dropout, partly frozen."""
+    model = made(name, dtype, dropout=0.1)
+    ready = iw.load_model(model, tokenizer=tokenizer(ARCHITECTURES[name].encoder_decoder))
+    ready.model.train()
+    next(ready.model.parameters()).requires_grad_(False)
+    return ready
 
 
 def texts(name: str) -> tuple[str, str]:

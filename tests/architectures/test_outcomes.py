@@ -9,6 +9,7 @@ from inseq_widget.results import FeatureAttributionSequenceOutput
 from tests.architectures import table
 from tests.architectures.models import ARCHITECTURES
 from tests.architectures.outcomes import methods, outcome
+from tests.architectures.refusals import BY_METHOD, refuses
 
 # It scores the words of the context alone, and with few samples may leave every sentence out.
 OF_CONTEXT = {"context_cite"}
@@ -26,10 +27,12 @@ def seen(sequence: FeatureAttributionSequenceOutput) -> np.ndarray:
 @pytest.mark.parametrize("name", list(ARCHITECTURES))
 def test_scores_are_numbers_where_the_input_comes_before_the_step(name: str, method: str) -> None:
     result = outcome(name, method)
+    assert (result.sequence is None) == refuses(method, name), result.refusal
     if result.sequence is None:
-        # The refusal names a method that does explain the model.
-        named = [other for other in methods() if f"'{other}'" in result.refusal]
-        assert any(outcome(name, other).sequence is not None for other in named), result.refusal
+        # The refusal names methods that do explain the model.
+        others = [m for m in methods() if m != method and f"'{m}'" in result.refusal]
+        assert others, result.refusal
+        assert all(outcome(name, other).sequence is not None for other in others), result.refusal
         return
     scores = result.sequence.scores.transpose("input", "step", ...).to_numpy()
     before = seen(result.sequence)[: len(scores)]
@@ -42,6 +45,11 @@ def test_scores_are_numbers_where_the_input_comes_before_the_step(name: str, met
     assert np.isnan(scores[~before]).all()
     assert np.isfinite(scores[before]).all()
     assert method in OF_CONTEXT or np.abs(scores[before]).max() > 0
+
+
+def test_every_refusal_that_is_written_down_is_one_of_these() -> None:
+    assert set(BY_METHOD) <= set(methods())
+    assert frozenset().union(*BY_METHOD.values()) <= set(ARCHITECTURES)
 
 
 def test_the_table_in_the_documentation_is_current() -> None:

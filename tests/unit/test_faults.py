@@ -17,11 +17,28 @@ from inseq_widget.methods import make_method
 from inseq_widget.methods.chunking import ChunkSizer
 from inseq_widget.models.precision import at_least_single
 from inseq_widget.scores import StepFunctionArgs
-from tests.architectures.models import loaded, texts
+from tests.architectures.models import in_training, loaded, texts
 from tests.architectures.outcomes import methods, quick
+from tests.architectures.refusals import refuses
 from tests.architectures.untouched import left_as_it_was
 
-NAMES = ("Llama", "BART")
+# GPT-J attends on its own, not through transformers' attention interface.
+NAMES = ("Llama", "BART", "GPT-J")
+# The methods that differentiate; the others never do.
+DIFFERENTIATING = {
+    "attnlrp",
+    "deeplift",
+    "discretized_integrated_gradients",
+    "gradient_shap",
+    "input_x_gradient",
+    "integrated_gradients",
+    "layer_deeplift",
+    "layer_gradient_x_activation",
+    "layer_integrated_gradients",
+    "saliency",
+    "sequential_integrated_gradients",
+    "smooth_grad",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,8 +50,27 @@ def _one_thread(_two_threads: None) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def tiny_model(request: pytest.FixtureRequest) -> tuple[str, iw.AttributionModel]:
-    return request.param, loaded(request.param, torch.float32)
+def made_once(request: pytest.FixtureRequest) -> tuple[str, iw.AttributionModel]:
+    model = in_training(request.param)
+    assert drops_out(model.model)
+    assert len({parameter.requires_grad for parameter in model.model.parameters()}) == 2
+    return request.param, model
+
+
+@pytest.fixture
+def tiny_model(
+    made_once: tuple[str, iw.AttributionModel],
+) -> Iterator[tuple[str, iw.AttributionModel]]:
+    # What only the first run changes would be the same before and after a second one.
+    with left_as_it_was(made_once[1].model):
+        yield made_once
+
+
+def drops_out(model: nn.Module) -> bool:
+    ids = torch.arange(4, 12)[None]
+    with torch.no_grad(), torch.random.fork_rng():
+        once, again = (model(input_ids=ids).logits for _ in range(2))
+    return not torch.equal(once, again)
 
 
 def attribute(
@@ -44,15 +80,6 @@ def attribute(
     return model.attribute(
         text, target, method, show_progress=False, **{**quick(method), **keywords}
     )
-
-
-def explains(name: str, model: iw.AttributionModel, method: str) -> bool:
-    try:
-        make_method(method, quick(method)).check(model._traceable)
-        attribute(model, name, method)
-    except NotImplementedError:
-        return False
-    return True
 
 
 class BrokenError(Exception):
@@ -81,11 +108,9 @@ def test_a_failure_inside_of_the_model_leaves_everything_as_it_was(
     tiny_model: tuple[str, iw.AttributionModel], method: str, error: type[BaseException]
 ) -> None:
     name, model = tiny_model
-    if not explains(name, model, method):
-        with pytest.raises(NotImplementedError):
-            attribute(model, name, method)
-        return
+    assert not refuses(method, name)
     norm = last_norm(model.model)
+    attribute(model, name, method)  # what is found out about a model once is known from here on
     counted = Countdown()
     hook = norm.register_forward_hook(counted)
     attribute(model, name, method)
@@ -101,14 +126,33 @@ def test_a_failure_inside_of_the_model_leaves_everything_as_it_was(
 
 
 @pytest.mark.parametrize("method", methods())
+def test_a_failure_on_the_way_back_leaves_everything_as_it_was(
+    tiny_model: tuple[str, iw.AttributionModel], method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, model = tiny_model
+    own, counted = torch.autograd.grad, Countdown()
+
+    def failing(*arguments: object, **keywords: object) -> tuple[Tensor, ...]:
+        counted()
+        return own(*arguments, **keywords)
+
+    monkeypatch.setattr(torch.autograd, "grad", failing)
+    attribute(model, name, method)
+    assert bool(counted.calls) == (method in DIFFERENTIATING)
+    places = sorted({1, counted.calls}) if counted.calls else []
+    for error in (BrokenError, KeyboardInterrupt):
+        for at in places:
+            counted = Countdown(error(), at)
+            with left_as_it_was(model.model), pytest.raises(error):
+                attribute(model, name, method)
+
+
+@pytest.mark.parametrize("method", methods())
 def test_an_interrupt_between_pieces_of_work_keeps_the_texts_that_were_finished(
     tiny_model: tuple[str, iw.AttributionModel], method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, model = tiny_model
-    if not explains(name, model, method):
-        with pytest.raises(NotImplementedError):
-            attribute(model, name, method)
-        return
+    assert not refuses(method, name)
     text, target = texts(name)
     kind = type(make_method(method, quick(method)))
     own, runs = kind.attribute, []
@@ -141,10 +185,7 @@ def test_running_out_of_memory_halves_the_chunk_and_gives_the_same_scores(
     tiny_model: tuple[str, iw.AttributionModel], method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, model = tiny_model
-    if not explains(name, model, method):
-        with pytest.raises(NotImplementedError):
-            attribute(model, name, method)
-        return
+    assert not refuses(method, name)
     expected = attribute(model, name, method)[0].scores
     run, rows_tried = ChunkSizer.run, []
 
@@ -245,9 +286,10 @@ def test_the_layer_where_gradients_stop_being_numbers_is_named(method: str) -> N
     layer = model.model.model.layers[0].mlp
     layer.act_fn = nn.Sequential(layer.act_fn, BreaksGradients())
     assert np.isfinite(attribute(model, "Llama", "occlusion")[0].scores).any()
+    innermost = r"gradients for '\w+' .* come from model\.layers\.0\.mlp\.act_fn\.1 \(BreaksG"
     with (
         left_as_it_was(model.model),
-        pytest.raises(ValueError, match=r"gradients for '\w+' .* come from model\.layers\.0\.mlp"),
+        pytest.raises(ValueError, match=innermost),
     ):
         attribute(model, "Llama", method)
 
