@@ -282,5 +282,5 @@ def test_a_norm_of_residual_and_attention_together_is_refused_with_what_works(
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
     model = loaded(tiny_opt(do_layer_norm_before=False), tokenizer)
-    with pytest.raises(NotImplementedError, match=r"norms the sum .* 'attention_rollout'"):
+    with pytest.raises(NotImplementedError, match=r"norms the sum .* 'attention'"):
         model.attribute(TEXT, TEXT + END, show_progress=False)
