@@ -23,7 +23,7 @@ from inseq_widget.methods.features import (
 )
 from inseq_widget.methods.keywords import check_choice, check_whole
 from inseq_widget.methods.perturbed import PerturbedRuns
-from inseq_widget.models import Example, Stack, TraceableModel
+from inseq_widget.models import Example, Stack
 
 
 @register
@@ -66,10 +66,6 @@ class Occlusion(WithBaseline, TextMethod):
                 f"strides: {self.strides} given, but the window is {self.sliding_window_shapes} "
                 "wide: tokens between two windows would get no score; choose at most its width."
             )
-
-    def check(self, model: TraceableModel) -> None:
-        """See :meth:`AttributionMethod.check`."""
-        WithBaseline.check(self, model)
 
     def attribute_text(self, job: Job, example: Example) -> TextScores:
         """See :meth:`TextMethod.attribute_text`."""
@@ -162,10 +158,6 @@ class FeatureAblation(WithBaseline, TextMethod):
         if self.refine is not None:
             check_choice("refine", self.refine, SPAN_NAMES)
         check_whole("top_k", self.top_k, 1)
-
-    def check(self, model: TraceableModel) -> None:
-        """See :meth:`AttributionMethod.check`."""
-        WithBaseline.check(self, model)
 
     def attribute_text(self, job: Job, example: Example) -> TextScores:
         """See :meth:`TextMethod.attribute_text`."""

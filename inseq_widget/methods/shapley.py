@@ -13,7 +13,7 @@ from inseq_widget.methods.baselines import WithBaseline
 from inseq_widget.methods.coalitions import Coalitions
 from inseq_widget.methods.features import Spans, check_spans, features_of
 from inseq_widget.methods.keywords import check_whole
-from inseq_widget.models import Example, TraceableModel
+from inseq_widget.models import Example
 
 # How many coalitions are listed at a time; the engine runs none twice among them.
 _COALITIONS_AT_ONCE = 4096
@@ -57,10 +57,6 @@ class ShapleyValueSampling(WithBaseline, TextMethod):
         check_whole("n_samples", self.n_samples, 1)
         check_spans(self.spans)
         check_whole("seed", self.seed, 0)
-
-    def check(self, model: TraceableModel) -> None:
-        """See :meth:`AttributionMethod.check`."""
-        WithBaseline.check(self, model)
 
     def attribute_text(self, job: Job, example: Example) -> TextScores:
         """See :meth:`TextMethod.attribute_text`."""

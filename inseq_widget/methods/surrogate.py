@@ -24,7 +24,7 @@ from inseq_widget.methods.features import (
     within,
 )
 from inseq_widget.methods.keywords import check_choice, check_flag, check_number, check_whole
-from inseq_widget.models import Example, TraceableModel
+from inseq_widget.models import Example
 from inseq_widget.models.precision import at_least_single
 from inseq_widget.scores import StepFunctionArgs
 from inseq_widget.scores.step_functions import probability
@@ -94,10 +94,6 @@ class Lime(WithBaseline, TextMethod):
         check_spans(self.spans)
         check_whole("seed", self.seed, 0)
 
-    def check(self, model: TraceableModel) -> None:
-        """See :meth:`AttributionMethod.check`."""
-        WithBaseline.check(self, model)
-
     def attribute_text(self, job: Job, example: Example) -> TextScores:
         """See :meth:`TextMethod.attribute_text`."""
         game = Coalitions(job, example, features_of(example, job.stacks, self.spans), self)
@@ -163,10 +159,6 @@ class KernelShap(WithBaseline, TextMethod):
         check_whole("n_samples", self.n_samples, 1)
         check_spans(self.spans)
         check_whole("seed", self.seed, 0)
-
-    def check(self, model: TraceableModel) -> None:
-        """See :meth:`AttributionMethod.check`."""
-        WithBaseline.check(self, model)
 
     def attribute_text(self, job: Job, example: Example) -> TextScores:
         """See :meth:`TextMethod.attribute_text`."""
@@ -261,10 +253,6 @@ class ContextCite(WithBaseline, TextMethod):
         check_spans(self.spans)
         check_flag("whole_response", self.whole_response)
         check_whole("seed", self.seed, 0)
-
-    def check(self, model: TraceableModel) -> None:
-        """See :meth:`AttributionMethod.check`."""
-        WithBaseline.check(self, model)
 
     def attribute_text(self, job: Job, example: Example) -> TextScores:
         """See :meth:`TextMethod.attribute_text`."""

@@ -61,8 +61,7 @@ class DecoderOnlyModel(TraceableModel):
                 f"contrast_sources: {type(self.model).__name__} is decoder-only and has no source; "
                 "put another prompt into contrast_targets."
             )
-        if target is None:
-            return replace(example, start=1, end=len(example.target))
+        assert target is not None, "something is contrasted with"
         ready = is_messages(given)
         ids = self._ids(as_text(self.tokenizer, given) + target if ready else target, ready)
         return Example((), tuple(tokens_of_ids(self.tokenizer, ids, "target")), 1, 1, len(ids))
