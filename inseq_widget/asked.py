@@ -32,6 +32,8 @@ class StepFunctions:
         The keywords that any of them takes.
     gradient : bool
         Whether the explained function has one.
+    aggregates : dict of str to mapping of str to str
+        How those reported are joined where tokens are: by name, aggregator to function.
     """
 
     name: str
@@ -39,6 +41,7 @@ class StepFunctions:
     reported: dict[str, StepFunction]
     takes: set[str]
     gradient: bool
+    aggregates: dict[str, Mapping[str, str]]
 
     def check(self, method: AttributionMethod) -> None:
         """Refuse a method that needs a gradient where there is none.
@@ -125,6 +128,7 @@ def step_functions(
         },
         takes,
         entry.explained,
+        {each: found[each].aggregate for each in found},
     )
 
 

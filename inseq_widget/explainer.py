@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 
 from torch import Tensor
 
@@ -100,7 +102,9 @@ class Explainer:
         method, model = self.method, self.model
         return Info(
             model_name=model_name,
+            model_revision=getattr(model.model.config, "_commit_hash", None),
             model_class=type(model.model).__name__,
+            tokenizer_name=str(model.tokenizer.name_or_path or type(model.tokenizer).__name__),
             tokenizer_class=type(model.tokenizer).__name__,
             attribution_method=method.name,
             method_args={key: repr(value) for key, value in vars(method).items()},
@@ -115,6 +119,8 @@ class Explainer:
             input_texts=[joined(e.source or e.target[: e.n_given]) for e in examples],
             generated_texts=[joined(e.target) for e in examples],
             exec_time=0.0,
+            versions=_versions(),
+            aggregation=[],
         )
 
     def explained(
@@ -188,9 +194,15 @@ class Explainer:
                 info=output.info,
                 live_model=output.live_model,
                 step_scores={name: row[number, : example.n_steps] for name, row in values.items()},
+                step_aggregates=self.functions.aggregates,
             )
             for number, example in enumerate(members)
         ]
+
+
+def _versions() -> dict[str, str]:
+    packages = ("inseq-widget", "torch", "transformers", "captum")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 def _reported(name: str, fn: StepFunction, args: StepFunctionArgs) -> Tensor:

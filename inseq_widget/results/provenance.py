@@ -11,10 +11,15 @@ class Info(TypedDict):
     ``attributed_fn`` is None for a method that explains no output, such as attention.
     ``score_label`` says in words what a score is, ``signed`` whether it has a sign,
     ``exec_time`` is in seconds. ``method_args`` and ``generation_args`` are given in words.
+    ``model_revision`` is the commit that the model was loaded from, None where it has none;
+    ``versions`` are those of Python and of the packages that made the numbers. ``aggregation``
+    lists in words what was aggregated since, the first first.
     """
 
     model_name: str
+    model_revision: str | None
     model_class: str
+    tokenizer_name: str
     tokenizer_class: str
     attribution_method: str
     method_args: dict[str, str]
@@ -29,6 +34,8 @@ class Info(TypedDict):
     input_texts: list[str]
     generated_texts: list[str]
     exec_time: float
+    versions: dict[str, str]
+    aggregation: list[str]
 
 
 class LiveModel(Protocol):

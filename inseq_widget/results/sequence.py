@@ -78,6 +78,13 @@ class FeatureAttributionSequenceOutput(Shows):
         The reduction that :attr:`scores` shows.
     step_scores : dict of str to torch.Tensor, (step,)
         Scores of the generated tokens themselves, such as ``"probability"``.
+    sequence_scores : dict of str to torch.Tensor
+        Scores between tokens none of which is a step, such as the attention among the source's
+        own: (source, source, ...) for names that begin with ``"encoder"``, (target, target, ...)
+        for those with ``"decoder"``, else (source, target, ...). The attended tokens come first.
+    step_aggregates : mapping of str to mapping of str to str
+        How a step score is joined where tokens are: by its name and the aggregator's, the name
+        of an aggregation function.
     attr_pos_start, attr_pos_end : int
         The explained positions of ``target``: from start up to, not including, end.
     architecture : {"decoder_only", "encoder_decoder"}
@@ -97,6 +104,8 @@ class FeatureAttributionSequenceOutput(Shows):
     info: Info
     live_model: LiveModel | None = None
     step_scores: dict[str, torch.Tensor] = field(default_factory=dict)
+    sequence_scores: dict[str, torch.Tensor] = field(default_factory=dict)
+    step_aggregates: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def _as_output(self) -> FeatureAttributionOutput:
         from inseq_widget.results.output import FeatureAttributionOutput

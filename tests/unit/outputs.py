@@ -55,7 +55,9 @@ def tokens(texts: Sequence[str], side: Side, start: int = 0) -> list[Token]:
 def info(*, signed: bool = False, model_name: str = "demo:model") -> Info:
     return Info(
         model_name=model_name,
+        model_revision=None,
         model_class="Model",
+        tokenizer_name="demo:tokenizer",
         tokenizer_class="Tokenizer",
         attribution_method="input_x_gradient" if signed else "saliency",
         method_args={},
@@ -70,6 +72,8 @@ def info(*, signed: bool = False, model_name: str = "demo:model") -> Info:
         input_texts=[],
         generated_texts=[],
         exec_time=0.5,
+        versions={"python": "3.11.7", "torch": "2.13.0"},
+        aggregation=[],
     )
 
 
