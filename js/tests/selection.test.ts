@@ -6,6 +6,7 @@ import {
   isCleared,
   pinAlone,
   pinMore,
+  pinRun,
   sameSelection,
   shownSelection,
 } from "../src/state/selection";
@@ -52,6 +53,18 @@ describe("pinning more", () => {
         expect(pinMore(pinMore(before, { input }), { input })).toEqual(before);
       }),
     );
+  });
+});
+
+describe("pinning a run of steps", () => {
+  it("pins all from the one to the other, in the order in which they were passed", () => {
+    expect(pinRun(sel([4], [9]), 2, 5, false)).toEqual(sel([], [2, 3, 4, 5]));
+    expect(pinRun(sel([4], [9]), 5, 2, false)).toEqual(sel([], [5, 4, 3, 2]));
+    expect(pinRun(sel([], []), 3, 3, false)).toEqual(sel([], [3]));
+  });
+
+  it("with more stands beside what is pinned, each step once", () => {
+    expect(pinRun(sel([4], [9, 3]), 2, 4, true)).toEqual(sel([4], [9, 2, 3, 4]));
   });
 });
 

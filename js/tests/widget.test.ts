@@ -245,6 +245,90 @@ describe("the keyboard", () => {
   });
 });
 
+describe("the strip of step scores", () => {
+  /** happy-dom lays nothing out: the strip is given a place of 300 pixels for its three bars. */
+  function strip(mounted: Mounted) {
+    const bars = mounted.part("strip").querySelector<HTMLElement>(".strip-bars");
+    const drawn = bars?.querySelector("svg");
+    if (!bars || !drawn) throw new Error("there is no strip");
+    vi.spyOn(drawn, "getBoundingClientRect").mockReturnValue(new DOMRect(10, 0, 300, 48));
+    const pointer = (name: string, clientX: number, more: PointerEventInit = {}) =>
+      bars.dispatchEvent(new PointerEvent(name, { clientX, bubbles: true, ...more }));
+    const press = (key: string, more: KeyboardEventInit = {}) =>
+      bars.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, ...more }));
+    return { bars, pointer, press };
+  }
+
+  it("pins the step that is clicked, and the run that is dragged over", () => {
+    const model = new FakeModel();
+    const { pointer } = strip(show(model));
+    pointer("pointerdown", 120);
+    pointer("pointerup", 120);
+    expect(model.selection).toEqual({ sequence: 0, inputs: [], steps: [1] });
+    pointer("pointerdown", 20);
+    pointer("pointermove", 150);
+    pointer("pointermove", 900);
+    pointer("pointerup", 900);
+    expect(model.selection).toEqual({ sequence: 0, inputs: [], steps: [0, 1, 2] });
+  });
+
+  it("is given up when the system takes the pointer away", () => {
+    const model = new FakeModel();
+    const { pointer } = strip(show(model));
+    pointer("pointerdown", 20);
+    pointer("pointercancel", 20);
+    pointer("pointerup", 250);
+    expect(model.selection.steps).toEqual([]);
+  });
+
+  it("points at the same token everywhere", async () => {
+    const mounted = show(new FakeModel());
+    strip(mounted).pointer("pointermove", 120);
+    await settled();
+    expect(mounted.token(5).dataset.mark).toContain("pointed");
+    expect(mounted.part("tooltip").textContent).toContain("50.0 %");
+  });
+
+  it("walks by keyboard, pins a run with Shift, and says each bar", async () => {
+    const model = new FakeModel();
+    const mounted = show(model);
+    const { bars, press } = strip(mounted);
+    press("ArrowRight");
+    await settled();
+    const active = bars.getAttribute("aria-activedescendant") ?? "";
+    expect(mounted.root.getElementById(active)?.textContent).toBe("enferm, 50.0 %");
+    press("Enter");
+    expect(model.selection.steps).toEqual([1]);
+    press("ArrowRight", { shiftKey: true });
+    expect(model.selection.steps).toEqual([1, 2]);
+    press("Escape");
+    expect(model.selection.steps).toEqual([]);
+  });
+
+  it("shows the explained score first and any other by choice", async () => {
+    const spec = translation({ attributed_fn: "entropy" });
+    for (const step of spec.sequences[0]?.steps ?? []) step.step_scores.entropy = 2;
+    const { part } = show(new FakeModel({ _spec: spec }));
+    const choice = part("strip").querySelector<HTMLSelectElement>("select");
+    expect(choice?.value).toBe("entropy");
+    expect(part("strip").querySelector(".strip-axis")?.textContent).toBe("2.000.00");
+    if (choice === null) throw new Error("there is no choice");
+    choice.value = "probability";
+    choice.dispatchEvent(new Event("change", { bubbles: true }));
+    await settled();
+    expect(part("strip").querySelector(".strip-axis")?.textContent).toBe("100 %0 %");
+  });
+
+  it("is left out where there is nothing to compare", () => {
+    const spec = translation();
+    const [sequence] = spec.sequences;
+    if (sequence === undefined) throw new Error("no sequence");
+    for (const step of sequence.steps) step.step_scores = {};
+    const { root } = show(new FakeModel({ _spec: spec }));
+    expect(root.querySelector("[data-part=strip]")).toBeNull();
+  });
+});
+
 describe("alternatives", () => {
   it("are asked for when a step is pinned, shown when they come, given up when it is unpinned", async () => {
     const model = new FakeModel();

@@ -26,6 +26,7 @@ class Figure:
         self.text = root.locator("[data-part=text]")
         self.matrix = root.locator("[data-part=matrix]")
         self.cells = root.locator("canvas[data-part=cells]")
+        self.strip = root.locator("[data-part=strip] .strip-bars")
         self.tooltip = root.locator("[data-part=tooltip]")
         self.alternatives = root.locator("[data-part=alternatives]")
 
@@ -86,6 +87,12 @@ class Figure:
         """Click a cell of the matrix."""
         x, y = self.cell_centre(row, column)
         self.matrix.click(position={"x": x, "y": y}, modifiers=modifiers)
+
+    def bar_centre(self, step: int, count: int) -> tuple[float, float]:
+        """Give the middle of a bar of the strip of step scores, in CSS pixels of the window."""
+        box = self.strip.locator("svg").bounding_box()
+        assert box is not None
+        return box["x"] + (step + 0.5) / count * box["width"], box["y"] + box["height"] / 2
 
     def leave(self) -> None:
         """Point at nothing."""

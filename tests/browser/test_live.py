@@ -77,6 +77,37 @@ def test_hovering_never_reaches_the_kernel(quickstart: NotebookPage, figure: Fig
     assert quickstart.value("widget.selection.to_state()") == empty
 
 
+def test_the_strip_shows_step_scores_and_a_drag_pins_a_run_of_them(
+    quickstart: NotebookPage, figure: Figure
+) -> None:
+    (probabilities,) = quickstart.values("translation[0].step_scores['probability'].tolist()")
+    assert isinstance(probabilities, list)
+    mouse, count = quickstart.page.mouse, len(probabilities)
+    figure.strip.scroll_into_view_if_needed()
+    mouse.move(*figure.bar_centre(STEP, count))
+    expect(figure.tooltip).to_have_attribute("data-open", "true")
+    expect(figure.tooltip).to_contain_text(f"{probabilities[STEP] * 100:.1f} %")
+    expect(figure.step(STEP)).to_have_attribute("data-mark", re.compile(r"\bpointed\b"))
+    mouse.click(*figure.bar_centre(STEP, count))
+    figure.expect_pinned(steps=[STEP])
+    mouse.move(*figure.bar_centre(1, count))
+    mouse.down()
+    mouse.move(*figure.bar_centre(4, count), steps=6)
+    mouse.up()
+    figure.expect_pinned(steps=[1, 2, 3, 4])
+    quickstart.expect_value(
+        "widget.selection.to_state()", {"sequence": 0, "inputs": [], "steps": [1, 2, 3, 4]}
+    )
+    figure.strip.press("Escape")
+    figure.expect_pinned()
+    figure.strip.press("Home")
+    figure.strip.press("ArrowRight")
+    figure.strip.press("Enter")
+    quickstart.expect_value(
+        "widget.selection.to_state()", {"sequence": 0, "inputs": [], "steps": [1]}
+    )
+
+
 def test_a_clicked_token_is_the_selection_in_python(
     quickstart: NotebookPage, figure: Figure
 ) -> None:

@@ -38,6 +38,23 @@ export function pinMore(selection: SelectionState, pin: Pin): SelectionState {
   };
 }
 
+/** Pins a run of steps, the first one last in order where it ends before it begins. */
+export function pinRun(
+  selection: SelectionState,
+  from: number,
+  to: number,
+  more: boolean,
+): SelectionState {
+  const count = Math.abs(to - from) + 1;
+  const run = Array.from({ length: count }, (_, at) => from + Math.sign(to - from) * at);
+  const kept = more ? selection.steps.filter((step) => !run.includes(step)) : [];
+  return {
+    sequence: selection.sequence,
+    inputs: more ? [...selection.inputs] : [],
+    steps: [...kept, ...run],
+  };
+}
+
 /** Nothing pinned, in the same sequence. */
 export function cleared(selection: SelectionState): SelectionState {
   return { sequence: selection.sequence, inputs: [], steps: [] };

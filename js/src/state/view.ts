@@ -5,12 +5,12 @@ import { meanOverInputs, meanOverSteps, overview } from "../data/shares";
 import { type Appearance, type ColourTable, colourTable } from "../draw/colour";
 import type { Kernel } from "../kernel";
 import type { SelectionState } from "../protocol";
-import { cleared, isCleared, type Pin, pinAlone, pinMore } from "./selection";
+import { cleared, isCleared, type Pin, pinAlone, pinMore, pinRun } from "./selection";
 import type { Synced } from "./synced";
 
 /** A token or cell that is pointed at, by mouse or keyboard. Hover never leaves the page. */
 export interface Target {
-  readonly origin: "text" | "matrix";
+  readonly origin: "text" | "matrix" | "strip";
   /** The token of `origin: "text"`. */
   readonly token: number | null;
   readonly input: number | null;
@@ -47,6 +47,8 @@ export interface View {
   /** Ends pointing that began in one of the views; the other's is left alone. */
   leave(origin: Target["origin"]): void;
   pin(pin: Pin, more: boolean): void;
+  /** Pins a run of steps, from the one to the other, alone or beside what is pinned. */
+  pinSteps(from: number, to: number, more: boolean): void;
   clear(): boolean;
   showSequence(sequence: number): void;
 }
@@ -103,6 +105,9 @@ export function createView(
     },
     pin(pin, more) {
       synced.select((more ? pinMore : pinAlone)(selection.peek(), pin));
+    },
+    pinSteps(from, to, more) {
+      synced.select(pinRun(selection.peek(), from, to, more));
     },
     clear() {
       if (isCleared(selection.peek())) return false;

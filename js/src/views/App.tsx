@@ -13,6 +13,7 @@ import { DataTable } from "./DataTable";
 import { Header } from "./Header";
 import { Inspector } from "./Inspector";
 import { MatrixView } from "./MatrixView";
+import { StepScores } from "./StepScores";
 import { TextView } from "./TextView";
 import { Tooltip } from "./Tooltip";
 
@@ -56,6 +57,7 @@ function Explorer({ view }: { view: View }) {
       <Header view={view} />
       <Caption view={view} />
       <TextView view={view} sequence={sequence} key={`text-${sequence.index}`} />
+      <StepScores view={view} sequence={sequence} key={`strip-${sequence.index}`} />
       <div class="lower">
         <MatrixView view={view} sequence={sequence} key={`matrix-${sequence.index}`} />
         <Inspector view={view} />

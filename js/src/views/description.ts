@@ -49,9 +49,19 @@ export function describe(
 /** The numbers that a step has beside its attributions: its probability, and what else was asked. */
 export function stepFacts(step: StepSpec | undefined): Fact[] {
   return Object.entries(step?.step_scores ?? {}).map(([name, value]) => ({
-    name: name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " "),
-    value: name === "probability" ? percent(value) : value === null ? percent(value) : score(value),
+    name: nameOfScore(name),
+    value: valueOfScore(name, value),
   }));
+}
+
+/** The name of a step score as it is read. */
+export function nameOfScore(name: string): string {
+  return name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " ");
+}
+
+/** A step score as it is read: a probability in percent. */
+export function valueOfScore(name: string, value: number | null): string {
+  return name === "probability" || value === null ? percent(value) : score(value);
 }
 
 function describeCell(sequence: Sequence, input: number, step: number): Description | null {

@@ -258,7 +258,7 @@ function pinOf({ row, column }: Pointed) {
 function pointedCell(target: Target | null): Pointed {
   if (target === null) return { row: null, column: null };
   // A generated token is a column first; its own row would suggest a cell that nobody points at.
-  const asStep = target.origin === "text" && target.step !== null;
+  const asStep = target.origin !== "matrix" && target.step !== null;
   return { row: asStep ? null : target.input, column: target.step };
 }
 
