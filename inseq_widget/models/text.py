@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 from transformers import PreTrainedTokenizerBase
 
 from inseq_widget.results import Side, Token
+from inseq_widget.results.words import with_words
 
-_WORD = re.compile(r"\S+")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 # Decoding starts this many tokens early, so that a piece is decoded beside its neighbours.
 _CONTEXT = 4
@@ -60,7 +58,7 @@ def tokens_of_ids(
             zip(pieces, ids, _surfaces(tokenizer, context, ids, special_ids), strict=True)
         )
     ]
-    return _with_words(tokens)
+    return with_words(tokens)
 
 
 def _added_special_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
@@ -108,29 +106,3 @@ def _decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
         list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
     )
     return str(decoded)
-
-
-def _with_words(tokens: list[Token]) -> list[Token]:
-    """Give each run of text without space, and each special token, a number."""
-    text = "".join("" if token.special else token.text for token in tokens)
-    run_at: dict[int, int] = {}
-    for number, match in enumerate(_WORD.finditer(text)):
-        run_at.update(dict.fromkeys(range(*match.span()), number))
-    # The key of a token: the run of its first visible character, the token itself without one.
-    keys: list[int | str] = []
-    position = 0
-    for number, token in enumerate(tokens):
-        length = 0 if token.special else len(token.text)
-        runs = (run_at[i] for i in range(position, position + length) if i in run_at)
-        keys.append(next(runs, f"alone {number}"))
-        position += length
-    # The parts of a character belong to the word of the token that completes it.
-    for number in range(len(tokens) - 2, -1, -1):
-        if not tokens[number].text:
-            keys[number] = keys[number + 1]
-    numbered: list[Token] = []
-    word = 0
-    for number, token in enumerate(tokens):
-        word += number > 0 and keys[number] != keys[number - 1]
-        numbered.append(replace(token, word=word))
-    return numbered
