@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from inseq_widget.results.tokens import Token
+
+if TYPE_CHECKING:
+    from inseq_widget.results.sequence import FeatureAttributionSequenceOutput
 
 
 @dataclass(frozen=True)
@@ -39,3 +44,61 @@ class StepAlternatives:
 
     target: AlternativeToken
     alternatives: list[AlternativeToken]
+
+
+@runtime_checkable
+class GivesAlternatives(Protocol):
+    """A model that says what else it might have written."""
+
+    def alternatives(
+        self, sequence: FeatureAttributionSequenceOutput, step: int, k: int = 10
+    ) -> StepAlternatives:
+        """Find the ``k`` most probable tokens at a step."""
+
+
+def alternatives_of(
+    sequence: FeatureAttributionSequenceOutput, step: int, k: int
+) -> StepAlternatives:
+    """Ask the model of a result; see :meth:`FeatureAttributionSequenceOutput.alternatives`."""
+    check_whole_text(sequence, step)
+    model = sequence.live_model
+    if isinstance(model, GivesAlternatives):
+        return model.alternatives(sequence, step, k)
+    derived = sequence.info["aggregation"]
+    raise ValueError(
+        "alternatives: the model that made this result is not at hand; "
+        + ("ask the result that attribute gave, or " if derived else "load it, and ")
+        + "call model.alternatives(sequence, step, k)."
+    )
+
+
+def check_whole_text(sequence: FeatureAttributionSequenceOutput, step: int) -> None:
+    """Refuse a result whose tokens up to a step are not those that the model read.
+
+    Raises
+    ------
+    ValueError
+    """
+    n_steps = len(sequence.steps)
+    if not -n_steps <= step < n_steps:
+        raise ValueError(f"step: {step} given; there are {n_steps} steps, 0 to {n_steps - 1}.")
+    seen = sequence.target[: sequence.attr_pos_start + step % n_steps + 1]
+    joined = any(token.id < 0 for token in [*sequence.source, *seen])
+    if joined or (sequence.info["aggregation"] and not _is_whole(sequence, seen)):
+        raise ValueError(
+            "alternatives: tokens of this result were joined or left out, so its model cannot go "
+            "on from them; ask the result that attribute gave."
+        )
+
+
+def _is_whole(sequence: FeatureAttributionSequenceOutput, seen: Sequence[Token]) -> bool:
+    """Say whether the texts that were attributed begin as these tokens do."""
+    texts = sequence.info["generated_texts"]
+    sources = sequence.info["input_texts"]
+    return any(text.startswith(_text(seen)) for text in texts) and (
+        sequence.architecture == "decoder_only" or _text(sequence.source) in sources
+    )
+
+
+def _text(tokens: Sequence[Token]) -> str:
+    return "".join(token.text for token in tokens if not token.special)

@@ -4,64 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
 
+from inseq_widget.results.alternatives import StepAlternatives, alternatives_of
 from inseq_widget.results.display import Shows
+from inseq_widget.results.labelling import labelled as labelled
 from inseq_widget.results.provenance import Info, LiveModel
 from inseq_widget.results.reductions import (
+    FUNCTIONS,
     REDUCTION_NAMES,
     mean_of_present,
     reduce_dims,
-    share_of_step,
 )
-from inseq_widget.results.tokens import Token, labels
+from inseq_widget.results.sequence_operations import SequenceOperations
+from inseq_widget.results.tables import ScoresDict, StepScoresDict, scores_dicts, scores_table
+from inseq_widget.results.tokens import Token
 
 if TYPE_CHECKING:
+    from inseq_widget.results.aggregation import AggregateFn, AggregatorInput
     from inseq_widget.results.output import FeatureAttributionOutput
 
 Architecture = Literal["decoder_only", "encoder_decoder"]
-ScoresDict = dict[tuple[int, str], dict[tuple[int, str], float]]
-StepScoresDict = dict[tuple[int, str], dict[str, float]]
-
-
-def labelled(
-    values: np.ndarray, inputs: Sequence[Token], steps: Sequence[Token], extra: Sequence[str] = ()
-) -> xr.DataArray:
-    """Put token coordinates on an array of scores.
-
-    Parameters
-    ----------
-    values : numpy.ndarray, (input, step, *extra)
-    inputs : sequence of Token, (input,)
-    steps : sequence of Token, (step,)
-    extra : sequence of str
-        Names of the dimensions after ``step``.
-
-    Returns
-    -------
-    xarray.DataArray, (input, step, *extra)
-        Coordinates ``input`` and ``step`` hold the tokens as text; ``input_id``,
-        ``input_position``, ``input_side``, ``step_id`` and ``step_position`` lie beside them.
-    """
-    coordinates: dict[str, object] = {
-        "input": ("input", labels(inputs)),
-        "step": ("step", labels(steps)),
-        "input_id": ("input", [token.id for token in inputs]),
-        "input_position": ("input", [token.position for token in inputs]),
-        "input_side": ("input", [token.side for token in inputs]),
-        "step_id": ("step", [token.id for token in steps]),
-        "step_position": ("step", [token.position for token in steps]),
-    }
-    return xr.DataArray(values, dims=("input", "step", *extra), coords=coordinates, name="score")
 
 
 @dataclass(eq=False)
-class FeatureAttributionSequenceOutput(Shows):
+class FeatureAttributionSequenceOutput(Shows, SequenceOperations):
     """The attribution of one text.
 
     Attributes
@@ -92,6 +64,12 @@ class FeatureAttributionSequenceOutput(Shows):
         What produced it.
     live_model : object or None
         The model, while it is at hand.
+    foil : str or None
+        What it was contrasted with, in words: the contrastive text, or the tokens and their steps.
+        None where the target itself stood under another source, or nothing was contrasted.
+    foil_tokens : list of Token or None, (step,)
+        The contrastive token of each step, the step's own where it had no foil. None where
+        nothing was contrasted, and after steps were joined or left out.
     """
 
     source: list[Token]
@@ -106,11 +84,22 @@ class FeatureAttributionSequenceOutput(Shows):
     step_scores: dict[str, torch.Tensor] = field(default_factory=dict)
     sequence_scores: dict[str, torch.Tensor] = field(default_factory=dict)
     step_aggregates: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    foil: str | None = None
+    foil_tokens: list[Token] | None = None
+
+    def __post_init__(self) -> None:
+        """Keep foils only where each step has one."""
+        if self.foil_tokens is not None:
+            one_each = len(self.foil_tokens) == self.attr_pos_end - self.attr_pos_start
+            self.foil_tokens = list(self.foil_tokens) if one_each else None
 
     def _as_output(self) -> FeatureAttributionOutput:
         from inseq_widget.results.output import FeatureAttributionOutput
 
         return FeatureAttributionOutput([self], self.info, self.live_model)
+
+    def _as_sequence(self) -> FeatureAttributionSequenceOutput:
+        return self
 
     @property
     def inputs(self) -> list[Token]:
@@ -136,7 +125,8 @@ class FeatureAttributionSequenceOutput(Shows):
         Raises
         ------
         ValueError
-            When the method reduced its features as it went; ``granular=True`` keeps them.
+            When the method reduced its features as it went, because of ``granular=False`` or
+            because they would have taken too much memory.
         """
         if "raw" not in self.kept:
             raise ValueError(
@@ -154,7 +144,9 @@ class FeatureAttributionSequenceOutput(Shows):
 
         Parameters
         ----------
-        reduction : {"norm", "sum", "mean", "max", "absmax"}
+        reduction : {"norm", "sum", "mean", "max", "min", "absmax", "prod"}
+            ``"vnorm"`` is another name of ``"norm"``; registered aggregation functions have
+            theirs.
         keep : sequence of {"layer", "head"}
             Dimensions to keep.
 
@@ -167,7 +159,13 @@ class FeatureAttributionSequenceOutput(Shows):
         ValueError
             For an unknown reduction, or one that needs features that were not kept.
         """
-        if reduction in self.kept and reduction != "raw":
+        reduction = "norm" if reduction == "vnorm" else reduction
+        if reduction not in REDUCTION_NAMES and reduction not in FUNCTIONS:
+            raise ValueError(
+                f"reduction: {reduction!r} is not known; "
+                f"choose one of {', '.join(REDUCTION_NAMES)}."
+            )
+        if reduction in self.kept:
             array = self.kept[reduction]
         elif "raw" in self.kept:
             raw = self.kept["raw"]
@@ -177,16 +175,11 @@ class FeatureAttributionSequenceOutput(Shows):
         elif reduction == "mean" and "sum" in self.kept:
             total = self.kept["sum"]
             array = total / total.attrs["n_features"]
-        elif reduction in REDUCTION_NAMES:
+        else:
             raise ValueError(
                 f"reduction: {reduction!r} needs the scores of every feature, which were not "
                 "kept; call attribute(..., granular=True), or choose one of "
                 f"{', '.join(self.kept)}, mean."
-            )
-        else:
-            raise ValueError(
-                f"reduction: {reduction!r} is not known; "
-                f"choose one of {', '.join(REDUCTION_NAMES)}."
             )
         array = mean_of_present(array, [dim for dim in array.dims[2:] if dim not in keep])
         return array.assign_attrs(reduction=reduction)
@@ -196,7 +189,12 @@ class FeatureAttributionSequenceOutput(Shows):
         """Scores of the encoder tokens, (source, step, ...); None where they have none.
 
         The last dimensions are layer and head for attention, the layer where several were
-        attributed, and then the feature with ``granular=True``; absent otherwise.
+        attributed, and then the feature; with ``granular=False`` features are reduced.
+
+        Raises
+        ------
+        ValueError
+            When the features would have taken too much memory, and were not asked for.
         """
         if self.architecture == "decoder_only":
             return None
@@ -211,17 +209,97 @@ class FeatureAttributionSequenceOutput(Shows):
         """
         return self._tensor("target", self.attr_pos_end)
 
+    def alternatives(self, step: int, k: int = 10) -> StepAlternatives:
+        """Find the most probable tokens at a step; the model that made the result is asked.
+
+        Parameters
+        ----------
+        step : int
+            Index along the ``step`` dimension; negative ones count from the end.
+        k : int, default 10
+            How many.
+
+        Returns
+        -------
+        StepAlternatives
+            Each can be a foil: ``contrast_targets={step: alternative}``.
+
+        Raises
+        ------
+        ValueError
+            When the model is gone, tokens were joined or left out, the step is not there, or
+            fewer than one is asked for.
+        """
+        return alternatives_of(self, step, k)
+
+    def aggregate(
+        self,
+        aggregator: AggregatorInput = None,
+        aggregate_fn: AggregateFn = None,
+        do_pre_aggregation_checks: bool = True,
+        do_post_aggregation_checks: bool = True,
+        **kwargs: Any,
+    ) -> FeatureAttributionSequenceOutput:
+        """Aggregate the scores; see the page *Aggregation* of the documentation.
+
+        Parameters
+        ----------
+        aggregator : str, class, list or AggregatorPipeline, optional
+            Name of an aggregator (``iw.list_aggregators()``) or of an aggregation function
+            (``iw.list_aggregation_functions()``), which is one of ``"scores"``; a subclass of
+            :class:`~inseq_widget.Aggregator`; or a list of these, or of pairs of one and a
+            function, which run in order. By default, the norm over features or the mean over
+            heads and layers, as shares of each step; a result with one number for each input and
+            step stays as it is.
+        aggregate_fn : str, callable or list, optional
+            The aggregation function, for a list of aggregators a list of them.
+        do_pre_aggregation_checks, do_post_aggregation_checks : bool
+            For Inseq's scripts: what is asked for is always checked, and a result may keep
+            layers and heads.
+        **kwargs
+            Each goes to every aggregator and function that takes it, such as ``normalize``,
+            ``special_chars`` or ``vnorm_ord``.
+
+        Returns
+        -------
+        FeatureAttributionSequenceOutput
+            A new result without a live model; this one stays as it is.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For what is not known, or not there; the error names it.
+
+        Examples
+        --------
+        >>> out[0].aggregate(["scores", "subwords"])
+        """
+        from inseq_widget.results.aggregation import aggregated_sequence
+
+        return aggregated_sequence(self, aggregator, aggregate_fn, kwargs)
+
+    def __getitem__(self, index: int | slice) -> FeatureAttributionSequenceOutput:
+        """Keep some tokens of the source, or of a decoder-only model's prompt; drop the others.
+
+        Generated tokens are always kept. Negative numbers count from the end.
+        """
+        from inseq_widget.results.aggregation import sliced
+
+        return sliced(self, index)
+
     def get_scores_dicts(
-        self, do_aggregation: bool = True
+        self, aggregator: AggregatorInput = None, do_aggregation: bool = True, **kwargs: Any
     ) -> dict[str, ScoresDict | StepScoresDict]:
         """Give the scores as nested dictionaries, in Inseq's form.
 
         Parameters
         ----------
+        aggregator : str, class, list or AggregatorPipeline, optional
+            How to aggregate before, see :meth:`aggregate`.
         do_aggregation : bool, default True
-            Aggregate as Inseq does by default: the norm over features, or the mean over layers
-            and heads, and then each step's share. Otherwise, and for methods that give one
-            number for each input and step, the values of :attr:`scores`.
+            Otherwise, the values are those of :attr:`scores`.
+        **kwargs
+            Keywords of the aggregators.
 
         Returns
         -------
@@ -230,25 +308,8 @@ class FeatureAttributionSequenceOutput(Shows):
             a generated token to ``{(position, piece): score}`` of its inputs, missing ones left
             out; ``"step_scores"`` maps it to ``{name: value}``.
         """
-        scores = (
-            share_of_step(self.reduce(self._inseq_reduction))
-            if do_aggregation and self.is_reduced
-            else self.scores
-        )
-        inputs, steps = self.inputs, self.steps
-        values = scores.to_numpy()
-        source: ScoresDict = {}
-        target: ScoresDict = {}
-        named: StepScoresDict = {}
-        for column, step in enumerate(steps):
-            key = (step.position, step.piece)
-            source[key], target[key] = {}, {}
-            for row in np.flatnonzero(~np.isnan(values[:, column])):
-                token = inputs[row]
-                side = source if token.side == "source" else target
-                side[key][token.position, token.piece] = float(values[row, column])
-            named[key] = {name: float(row[column]) for name, row in self.step_scores.items()}
-        return {"source_attributions": source, "target_attributions": target, "step_scores": named}
+        made = self.aggregate(aggregator, **kwargs) if do_aggregation else self
+        return scores_dicts(made, made.scores)
 
     def to_dataframe(self) -> pd.DataFrame:
         """Give the scores as a table with one row for each input of each step.
@@ -261,33 +322,14 @@ class FeatureAttributionSequenceOutput(Shows):
             total magnitude, signed), ``rank`` (1 is the largest magnitude of the step) and one
             column for each step score. Inputs that come after the step have no row.
         """
-        scores, shares = self.scores.to_numpy(), share_of_step(self.scores).to_numpy()
-        columns, rows = np.nonzero(~np.isnan(scores.T))
-        inputs, steps = self.inputs, self.steps
-        frame = pd.DataFrame(
-            {
-                "step_position": [steps[column].position for column in columns],
-                "step_token": [steps[column].text for column in columns],
-                "step_id": [steps[column].id for column in columns],
-                "input_side": [inputs[row].side for row in rows],
-                "input_position": [inputs[row].position for row in rows],
-                "input_token": [inputs[row].text for row in rows],
-                "input_id": [inputs[row].id for row in rows],
-                "score": scores[rows, columns],
-                "share": shares[rows, columns],
-            }
-        )
-        magnitudes = frame["score"].abs().groupby(frame["step_position"])
-        frame["rank"] = magnitudes.rank(method="first", ascending=False).astype(int)
-        for name, values in self.step_scores.items():
-            frame[name] = values.numpy()[columns]
-        return frame
+        return scores_table(self)
 
     def __repr__(self) -> str:
         sizes = self._any.sizes
+        foil = "" if self.foil is None else f", foil {self.foil!r}"
         return (
             f"<{type(self).__name__} {sizes['input']} inputs x {sizes['step']} steps, "
-            f"{self.reduction}>"
+            f"{self.reduction}{foil}>"
         )
 
     @property
@@ -299,13 +341,16 @@ class FeatureAttributionSequenceOutput(Shows):
         """Whether :attr:`scores` reduce features, layers or heads."""
         return "raw" not in self.kept or self.kept["raw"].ndim > 2
 
-    @property
-    def _inseq_reduction(self) -> str:
-        return "norm" if "norm" in self.kept else "mean"
-
     def _tensor(self, side: Literal["source", "target"], rows: int) -> torch.Tensor | None:
         array = self.kept.get("raw")
         if array is None:
+            too_many = self._any.attrs.get("too_many_bytes")
+            if too_many:
+                raise ValueError(
+                    f"{side}_attributions: with every feature they take {too_many / 1e6:,.0f} MB, "
+                    "too much to be kept unasked; attribute(..., granular=True) keeps them, "
+                    "granular=False gives the reduced scores here, and .scores has those already."
+                )
             array = self.reduce(self.reduction, keep=("layer",))
         is_source = array.coords["input_side"].to_numpy() == "source"
         values = array.to_numpy()[is_source if side == "source" else ~is_source]

@@ -9,9 +9,14 @@ from typing import Literal
 Side = Literal["source", "prompt", "target"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Token:
     """One token of an attributed text.
+
+    Tokens are equal when all their attributes are. As in Inseq, a token also equals its ``piece``
+    and its ``id``: ``"▁nurse" in out[0].source`` works. Its hash is that of its piece, so a set
+    or dictionary finds it by its piece, but not by its id; and since a piece is no id, equality
+    does not carry over from one to the other.
 
     Attributes
     ----------
@@ -40,6 +45,21 @@ class Token:
     side: Side
     special: bool
     word: int
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Token):
+            return vars(self) == vars(other)
+        if isinstance(other, str):
+            return self.piece == other
+        if isinstance(other, int):
+            return self.id == other
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.piece)
+
+    def __str__(self) -> str:
+        return self.piece
 
     @property
     def token(self) -> str:

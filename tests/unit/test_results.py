@@ -72,11 +72,12 @@ def test_inseqs_names_are_tensors_of_its_shapes(
     np.testing.assert_array_equal(target[:-1], sequence.raw_scores)
     source = translated[0].source_attributions
     assert isinstance(source, torch.Tensor)
-    np.testing.assert_array_equal(source, translated[0].scores)
+    np.testing.assert_array_equal(source, translated[0].raw_scores)
+    np.testing.assert_allclose(source.norm(dim=-1), translated[0].scores, rtol=1e-6)
     assert translated[0].target_attributions is None
     both = with_prefix[0]
-    assert both.source_attributions.shape == (len(both.source), len(both.steps))
-    assert both.target_attributions.shape == (len(both.target), len(both.steps))
+    assert both.source_attributions.shape == (len(both.source), len(both.steps), 32)
+    assert both.target_attributions.shape == (len(both.target), len(both.steps), 32)
 
 
 @pytest.mark.parametrize("reduction", REDUCTION_NAMES)
@@ -89,6 +90,8 @@ def test_every_reduction_follows_its_definition(
         "sum": lambda x: x.sum(-1),
         "mean": lambda x: x.mean(-1),
         "max": lambda x: x.max(-1),
+        "min": lambda x: x.min(-1),
+        "prod": lambda x: x.prod(-1),
         "absmax": lambda x: np.take_along_axis(
             x, np.abs(np.nan_to_num(x)).argmax(-1)[..., None], -1
         )[..., 0],
@@ -99,8 +102,12 @@ def test_every_reduction_follows_its_definition(
 
 
 def test_a_reduction_that_needs_dropped_features_says_so(
-    translated: FeatureAttributionOutput,
+    tiny_encoder_decoder: iw.AttributionModel,
 ) -> None:
+    translated = tiny_encoder_decoder.attribute(
+        "hello my friend", "bom dia amigo", granular=False, show_progress=False
+    )
+    np.testing.assert_array_equal(translated[0].source_attributions, translated[0].scores)
     np.testing.assert_allclose(
         translated[0].reduce("mean"), translated[0].reduce("sum") / 32, rtol=1e-6
     )
