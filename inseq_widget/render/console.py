@@ -13,11 +13,13 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from inseq_widget.explore.figure import Figure, make_figure
-from inseq_widget.explore.protocol import SequenceSpec
-from inseq_widget.render.colours import Appearance, entries, readable_ink, table
+from inseq_widget.explore.figure import make_figure
+from inseq_widget.explore.protocol import FigureSpec, SequenceSpec
+from inseq_widget.render.colours import Appearance, readable_ink, table
 from inseq_widget.render.headline import headline, opening, provenance, size, text_blocks
-from inseq_widget.render.numbers import MINUS, percent
+from inseq_widget.render.numbers import MINUS, power_of_ten, tenfold
+from inseq_widget.render.scale import Scale
+from inseq_widget.render.view import PLAIN, Look, View, views_of
 from inseq_widget.render.visible import shown, visible_label, visible_text
 from inseq_widget.results import FeatureAttributionOutput
 
@@ -28,75 +30,107 @@ _LEAST_MARKED = 0.25  # of the scale: what brackets mark in a text without colou
 _MISSING = "·"
 
 
-def print_heatmaps(output: FeatureAttributionOutput, *, console: Console | None = None) -> None:
+def print_heatmaps(
+    output: FeatureAttributionOutput, *, look: Look = PLAIN, console: Console | None = None
+) -> None:
     """Print the heatmaps of a result.
 
     Parameters
     ----------
     output : FeatureAttributionOutput
+    look : Look
+        What of it, and how.
     console : rich.console.Console, optional
         Where to print; standard output by default. Without colours the numbers in the cells tell
         what the colours would, and brackets mark the tokens of the text that matter most.
     """
     console = console or Console(highlight=False)
     figure = make_figure(output)
-    spec = figure.spec
-    console.print(Text(headline(spec), style="bold"), Text(f"  {provenance(spec)}", style="dim"))
-    if not spec["sequences"]:
-        console.print("No text was attributed.")
-    for number, sequence in enumerate(spec["sequences"]):
-        if len(spec["sequences"]) > 1:
-            of = f"\nText {number + 1} of {len(spec['sequences'])}: "
-            console.print(Text(of, style="bold") + Text(opening(sequence)))
-        painter = _Painter(console, figure, number)
+    print_heading(console, figure.spec)
+    views = views_of(figure, look)
+    for number, view in enumerate(views):
+        print_which(console, view.sequence, number, len(views))
+        painter = Painter(console, view)
         console.print()
         painter.print_text()
         painter.print_matrix()
         painter.print_legend()
 
 
-class _Painter:
-    """Prints one sequence."""
+def print_heading(console: Console, spec: FigureSpec) -> None:
+    """Print what is explained, of which model."""
+    console.print(Text(headline(spec), style="bold"), Text(f"  {provenance(spec)}", style="dim"))
+    if not spec["sequences"]:
+        console.print("No text was attributed.")
 
-    def __init__(self, console: Console, figure: Figure, number: int) -> None:
+
+def print_which(console: Console, sequence: SequenceSpec, number: int, of: int) -> None:
+    """Print which of several texts comes next."""
+    if of > 1:
+        name = Text(f"\nText {number + 1} of {of}: ", style="bold")
+        console.print(name + Text(opening(sequence)))
+
+
+def is_coloured(console: Console) -> bool:
+    """Say whether colours are seen: not in a file, and not where ``NO_COLOR`` is set."""
+    return console.color_system is not None and not console.no_color
+
+
+class Painter:
+    """Prints one sequence.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+    view : View
+    """
+
+    def __init__(self, console: Console, view: View) -> None:
         self.console = console
-        self.figure = figure
-        self.sequence: SequenceSpec = figure.spec["sequences"][number]
-        self.signed = figure.spec["signed"]
-        self.shares = figure.shares(number)
-        self.means = figure.mean_shares(number)
-        self.fills = table(self.signed, _appearance())
-        self.coloured = console.color_system is not None
+        self.view = view
+        self.scale = view.scale
+        self.fills = table(view.scale.signed, _appearance())
+        self.coloured = is_coloured(console)
+        largest = np.abs(view.values[~np.isnan(view.values)])
+        self.exponent = tenfold(float(largest.max())) if largest.size else 0
 
-    def style(self, share: float, domain: float) -> Style:
-        if not self.coloured or np.isnan(share) or share == 0:
+    def style(self, value: float, scale: Scale) -> Style:
+        """Give the colours of a number; none without colours, for nothing, and where missing."""
+        if not self.coloured or np.isnan(value) or value == 0:
             return Style.null()
-        (entry,) = entries(np.array([share]), domain, self.signed)
+        (entry,) = scale.places(np.array([value]))
         fill = self.fills[entry]
         return Style(color=readable_ink(fill), bgcolor=fill)
 
     def print_text(self) -> None:
-        present = np.abs(self.means[~np.isnan(self.means)])
-        domain = float(present.max()) if present.size else 0.0
-        row_of = {token: row for row, token in enumerate(self.sequence["inputs"])}
-        for name, tokens in text_blocks(self.sequence):
+        """Print the running text, each token in the colour of its mean."""
+        means = self.view.means
+        present = np.abs(means[~np.isnan(means)])
+        largest = float(present.max()) if present.size else 0.0
+        scale = Scale(-largest if self.scale.signed else 0.0, largest or 1.0, self.scale.signed)
+        mean_of = dict(zip(self.view.sequence["inputs"], means.tolist(), strict=True))
+        for name, tokens in text_blocks(self.view.sequence):
             line = Text(f"{name}: ", style="bold", end="\n")
             for at, token in tokens:
-                share = float(self.means[row_of[at]]) if at in row_of else float("nan")
-                read = visible_text(token)
-                if not self.coloured and domain > 0 and abs(share) >= _LEAST_MARKED * domain:
-                    body = read.strip()
-                    read = read.replace(body, f"[{body}]", 1) if body else f"[{read}]"
-                line.append(read, Style(bold=False) + self.style(share, domain))
+                self.append(line, visible_text(token), mean_of.get(at, float("nan")), scale)
             self.console.print(line, soft_wrap=False)
+        unit = "share" if self.view.shares else "score"
+        most = self.view.written(largest)
         self.console.print(
-            Text(f"Tokens: mean share over all steps, {percent(domain)} at most.", style="dim")
+            Text(f"Tokens: mean {unit} over all steps, {most} at most.", style="dim")
         )
 
+    def append(self, line: Text, read: str, value: float, scale: Scale) -> None:
+        """Append a token to a line of running text; brackets mark it where colours cannot."""
+        if not self.coloured and abs(scale.strength(value)) >= _LEAST_MARKED:
+            body = read.strip()
+            read = read.replace(body, f"[{body}]", 1) if body else f"[{read}]"
+        line.append(read, Style(bold=False) + self.style(value, scale))
+
     def print_matrix(self) -> None:
-        tokens = self.sequence["tokens"]
-        rows = [visible_label(tokens[at], _LONGEST_ROW_LABEL) for at in self.sequence["inputs"]]
-        columns = [visible_label(tokens[step["token"]]) for step in self.sequence["steps"]]
+        """Print inputs by steps, in blocks of as many steps as the width has place for."""
+        rows = [visible_label(token, _LONGEST_ROW_LABEL) for token in self.view.row_tokens]
+        columns = [visible_label(token) for token in self.view.column_tokens]
         margin = max(map(cell_len, rows), default=0) + 1
         across = max(1, (self.console.width - margin) // _CELL)
         for start in range(0, len(columns), across):
@@ -106,33 +140,41 @@ class _Painter:
                 self.console.print(
                     Text(" " * margin + "".join(map(_centred, line))), no_wrap=True, crop=True
                 )
-            for label, shares in zip(rows, self.shares[:, block], strict=True):
-                self.console.print(self.row(label, margin, shares), no_wrap=True, crop=True)
+            for label, values in zip(rows, self.view.values[:, block], strict=True):
+                self.console.print(self.row(label, margin, values), no_wrap=True, crop=True)
 
-    def row(self, label: str, margin: int, shares: npt.NDArray[np.float64]) -> Text:
+    def row(self, label: str, margin: int, values: npt.NDArray[np.float64]) -> Text:
+        """Write a row of the matrix."""
         line = Text(" " * (margin - 1 - cell_len(label)) + label + " ")
-        for share in shares:
-            text = _MISSING if np.isnan(share) else _whole_percent(share)
-            style = Style(dim=True) if np.isnan(share) else self.style(share, self.domain)
+        for value in values:
+            text = _MISSING if np.isnan(value) else self.cell(value)
+            style = Style(dim=True) if np.isnan(value) else self.style(value, self.scale)
             line.append(f"{text:>3} ", style)
         return line
 
-    @property
-    def domain(self) -> float:
-        return self.sequence["domain"]
+    def cell(self, value: float) -> str:
+        """Write a number in two digits: in percent, or in units of a power of ten."""
+        units = value * 100 if self.view.shares else value / 10.0**self.exponent
+        return f"{round(units)}".replace("-", MINUS)
 
     def print_legend(self) -> None:
-        label = shown(self.figure.spec["score_label"])
-        self.console.print(Text(f"\nCells: % of the step's total ({label}), {size(self.sequence)}"))
+        """Print what the numbers and colours of the cells mean."""
+        view, scale = self.view, self.scale
+        label, shape = shown(view.spec["score_label"]), size(view.sequence)
+        unit = f" in {power_of_ten(self.exponent)}" if self.exponent else ""
+        what = "% of the step's total" if view.shares else f"score{unit}"
+        self.console.print(Text(f"\nCells: {what} ({label}), {shape}"))
+        if view.left_out:
+            self.console.print(Text(view.left_out, style="dim"))
         legend = Text()
         if self.coloured:
-            low = -self.domain if self.signed else 0.0
-            legend.append(f" {percent(low)} ", self.style(low, self.domain))
-            for share in np.linspace(low, self.domain, 9)[1:-1]:
-                legend.append("  ", self.style(float(share), self.domain))
-            legend.append(f" {percent(self.domain)} ", self.style(self.domain, self.domain))
+            low, high = view.ends
+            legend.append(f" {low} ", self.style(scale.low, scale))
+            for value in np.linspace(scale.low, scale.high, 9)[1:-1]:
+                legend.append("  ", self.style(float(value), scale))
+            legend.append(f" {high} ", self.style(scale.high, scale))
             legend.append("  ")
-        if np.isnan(self.shares).any():
+        if view.has_missing:
             legend.append(f"{_MISSING} comes after the step", style="dim")
         if legend:
             self.console.print(legend)
@@ -142,10 +184,6 @@ def _appearance() -> Appearance:
     """Guess the terminal's background by the variable that many of them set: ``"15;0"``."""
     background = os.environ.get("COLORFGBG", "").rpartition(";")[2]
     return "light" if background in ("7", "15") else "dark"
-
-
-def _whole_percent(share: float) -> str:
-    return f"{round(share * 100)}".replace("-", MINUS)
 
 
 def _stacked(labels: list[str]) -> list[list[str]]:

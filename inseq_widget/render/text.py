@@ -13,6 +13,7 @@ from inseq_widget.explore.figure import Figure, make_figure
 from inseq_widget.render.headline import headline, opening, provenance, size
 from inseq_widget.render.numbers import counted, percent
 from inseq_widget.render.top import top_steps
+from inseq_widget.render.view import view_of
 from inseq_widget.render.visible import shown, visible_label
 from inseq_widget.results import FeatureAttributionOutput
 
@@ -66,7 +67,7 @@ def top_attributions_of(figure: Figure, k: int = 4) -> str:
 
 
 def _table(figure: Figure, number: int, k: int, most: int) -> list[str]:
-    steps = list(islice(top_steps(figure, number, k), most))
+    steps = list(islice(top_steps(view_of(figure, number), k), most))
     with_probability = any(step.probability is not None for step in steps)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
     table.add_column("step", justify="right", no_wrap=True)

@@ -1,4 +1,4 @@
-"""The largest shares of each step: what the tables in text and in HTML show."""
+"""The largest numbers of each step: what the tables in text and in HTML show."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inseq_widget.explore.figure import Figure
 from inseq_widget.explore.protocol import TokenSpec
+from inseq_widget.render.view import View
 
 
 @dataclass(frozen=True)
 class TopStep:
-    """A step and its largest shares.
+    """A step and its largest numbers.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class TopStep:
     probability : float or None
         Where it was reported.
     inputs : list of (TokenSpec, float)
-        Inputs with their signed shares, the largest magnitude first.
+        Inputs with their signed numbers, the largest magnitude first.
     """
 
     step: int
@@ -33,13 +33,13 @@ class TopStep:
     inputs: list[tuple[TokenSpec, float]]
 
 
-def top_steps(figure: Figure, sequence: int, k: int) -> Iterator[TopStep]:
-    """Go through the steps of a sequence with their ``k`` largest shares each.
+def top_steps(view: View, k: int) -> Iterator[TopStep]:
+    """Go through the steps of a sequence with their ``k`` largest numbers each.
 
     Parameters
     ----------
-    figure : Figure
-    sequence : int
+    view : View
+        Its steps and inputs count: what it leaves out is left out here, too.
     k : int
         Fewer where fewer inputs have a score.
 
@@ -47,10 +47,10 @@ def top_steps(figure: Figure, sequence: int, k: int) -> Iterator[TopStep]:
     ------
     TopStep
     """
-    spec = figure.spec["sequences"][sequence]
-    shares = figure.shares(sequence)
-    for column, step in enumerate(spec["steps"]):
-        values = shares[:, column]
+    spec, inputs = view.sequence, view.row_tokens
+    for place, column in enumerate(view.columns):
+        step = spec["steps"][column]
+        values = view.values[:, place]
         # Missing ones sort to the end; equal ones keep the order of the text.
         order = np.argsort(-np.abs(values), kind="stable")[:k]
         yield TopStep(
@@ -58,8 +58,6 @@ def top_steps(figure: Figure, sequence: int, k: int) -> Iterator[TopStep]:
             token=spec["tokens"][step["token"]],
             probability=step["step_scores"].get("probability"),
             inputs=[
-                (spec["tokens"][spec["inputs"][row]], float(values[row]))
-                for row in order
-                if not np.isnan(values[row])
+                (inputs[row], float(values[row])) for row in order if not np.isnan(values[row])
             ],
         )

@@ -13,6 +13,7 @@ from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
 from inseq_widget.render import static_html, top_attributions_text
+from inseq_widget.results import FeatureAttributionOutput
 from inseq_widget.widget.display import STYLE
 from tests.unit.outputs import causal
 
@@ -70,6 +71,60 @@ def test_a_closed_widget_leaves_the_picture(kernel_shell) -> None:
     widget.close()
     (picture,) = displayed(kernel_shell, widget)
     assert "text/html" in picture
+
+
+def shown(shell: InteractiveShell, call: str, output: FeatureAttributionOutput) -> list[dict]:
+    """Run a call in a cell, and collect the data of its outputs; nothing may be printed."""
+    shell.user_ns["output"] = output
+    with capture_output() as captured:
+        shell.run_cell(f"result = output.{call}").raise_error()
+    assert captured.stdout == ""
+    return [dict(each.data) for each in captured.outputs]
+
+
+def test_show_in_a_notebook_is_what_the_display_hook_shows(kernel_shell) -> None:
+    output = causal()
+    picture, live = shown(kernel_shell, "show()", output)
+    assert picture == displayed(kernel_shell, output)[0]
+    assert VIEW in live
+    assert kernel_shell.user_ns["result"] is None
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "show(max_val=0.2)",
+        "show(min_val=0.1)",
+        "show(max_show_size=2)",
+        "show(do_aggregation=False)",
+        "show_granular()",
+        "show_tokens()",
+    ],
+)
+def test_a_limited_picture_is_static_in_a_notebook(kernel_shell, call: str) -> None:
+    output = causal()
+    (picture,) = shown(kernel_shell, call, output)
+    assert set(picture) == {"text/html", "text/plain"}
+    assert 'class="inseq-static"' in picture["text/html"]
+    assert "saliency of probability" in picture["text/plain"]
+    assert "\x1b" not in picture["text/plain"]
+
+
+def test_an_aggregated_picture_is_live_in_a_notebook(kernel_shell) -> None:
+    call = "show(aggregator=['scores', 'spans'], target_spans=[(1, 3)])"
+    picture, live = shown(kernel_shell, call, causal(("The", " nur", "se"), (" said", " so")))
+    assert "The<br>nurse<br>said" in picture["text/html"]
+    assert VIEW in live
+
+
+@pytest.mark.parametrize("call", ["show", "show_granular", "show_tokens"])
+def test_what_is_not_displayed_is_only_returned_in_a_notebook(kernel_shell, call: str) -> None:
+    output = causal()
+    assert shown(kernel_shell, f"{call}(display=False)", output) == []
+    assert shown(kernel_shell, f"{call}(display=False, return_html=True)", output) == []
+    assert 'class="inseq-static"' in kernel_shell.user_ns["result"]
+    assert shown(kernel_shell, f"{call}(display=False, return_figure=True)", output) == []
+    assert type(kernel_shell.user_ns["result"]).__name__ == "Figure"
 
 
 def test_a_terminal_gets_the_table_alone(shell, capsys) -> None:

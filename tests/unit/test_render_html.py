@@ -14,7 +14,9 @@ from PIL import Image
 from inseq_widget.explore.figure import make_figure
 from inseq_widget.render import colours, static_html
 from inseq_widget.render.colours import entries, hue, luminance
-from inseq_widget.render.html import CELL, MOST_OPAQUE_TEXT, matrix_png
+from inseq_widget.render.html import CELL, MOST_OPAQUE_TEXT
+from inseq_widget.render.png import matrix_png
+from inseq_widget.render.view import view_of
 from inseq_widget.render.visible import visible_text
 from tests.unit.outputs import batch, causal, encoder_decoder, evil, large
 
@@ -94,7 +96,7 @@ def test_no_token_becomes_markup(signed: bool) -> None:
 @pytest.mark.parametrize("make", [causal, encoder_decoder])
 def test_the_picture_shows_the_shares(make, signed: bool) -> None:
     figure = make_figure(make(signed=signed))
-    image = Image.open(io.BytesIO(matrix_png(figure, 0)))
+    image = Image.open(io.BytesIO(matrix_png(view_of(figure, 0))))
     shares, domain = figure.shares(0), figure.spec["sequences"][0]["domain"]
     assert image.size == (shares.shape[1], shares.shape[0])
     pixels = np.asarray(image.convert("RGBA")).astype(int)
@@ -117,7 +119,7 @@ def test_the_picture_in_the_page_is_that_picture() -> None:
     (image,) = Page(static_html(output)).all("img")
     kind, data = image["src"].split(",")
     assert kind == "data:image/png;base64"
-    assert base64.b64decode(data) == matrix_png(make_figure(output), 0)
+    assert base64.b64decode(data) == matrix_png(view_of(make_figure(output), 0))
 
 
 def test_rows_columns_and_picture_have_the_same_grid() -> None:

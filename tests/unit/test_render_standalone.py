@@ -12,7 +12,8 @@ import pytest
 
 from inseq_widget.explore.figure import make_figure
 from inseq_widget.explore.protocol import FigureSpec
-from inseq_widget.render import MissingBundle, bundle, standalone, standalone_page, static_html
+from inseq_widget.render import MissingBundle, bundle, standalone, standalone_page
+from inseq_widget.render.page import section
 from tests.unit.conformity import nonconformity
 from tests.unit.outputs import causal, encoder_decoder, evil
 from tests.unit.test_render_html import Page
@@ -54,7 +55,10 @@ def test_every_result_has_a_place_with_its_state() -> None:
 
 def test_without_script_the_static_heatmaps_are_seen() -> None:
     output = causal()
-    assert f"<noscript>{static_html(output)}</noscript>" in standalone_page([output])
+    page = standalone_page([output])
+    without_script = page.split("<noscript>")[1].split("</noscript>")[0]
+    assert without_script == section(make_figure(output), tables=False)
+    assert "data:image/png;base64," in without_script
 
 
 def test_the_page_names_no_other_place_and_its_policy_forbids_any() -> None:
