@@ -2,6 +2,7 @@
 
 from inseq_widget.scores import contrastive, step_functions  # noqa: F401 - they register themselves
 from inseq_widget.scores.arguments import StepFunctionArgs
+from inseq_widget.scores.inseq_style import adapted
 from inseq_widget.scores.registering import (
     Entry,
     StepFunction,
@@ -16,6 +17,7 @@ __all__ = [
     "Entry",
     "StepFunction",
     "StepFunctionArgs",
+    "adapted",
     "bound",
     "find_step_function",
     "keywords_of",

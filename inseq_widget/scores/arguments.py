@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
 
 from torch import Tensor
+
+
+class WrittenForInseqError(AttributeError):
+    """A step function reads what Inseq gives it: it sees one position of a batch."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,16 @@ class StepFunctionArgs:
     contrast_logits: Tensor | None = None
     contrast_target_ids: Tensor | None = None
     dropout_logits: Callable[[int], Tensor] | None = None
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Tell a function that was written for Inseq by what it reads."""
+            if name in ("forward_output", "attribution_model", "is_attributed_fn"):
+                raise WrittenForInseqError(name)
+            raise AttributeError(
+                f"{name}: step functions see {', '.join(self.__dataclass_fields__)}."
+            )
 
     def contrasted(self) -> StepFunctionArgs:
         """Give the contrastive side as arguments of its own.

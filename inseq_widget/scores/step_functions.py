@@ -169,12 +169,27 @@ def mc_dropout_prob_avg(
     return scores.masked_fill(missing, torch.nan)
 
 
-def check_share(argument: str, value: float) -> None:
-    """Refuse what is no share of a probability.
+def check_share(argument: str, value: object, *, whole: bool = True) -> None:
+    """Refuse what is no share: a number above 0 and at most 1.
+
+    Parameters
+    ----------
+    argument : str
+    value : object
+    whole : bool, default True
+        Whether 1 is a share, too.
 
     Raises
     ------
     ValueError
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise ValueError(f"{argument}: {value!r} given; it must be above 0 and at most 1.")
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 < value <= 1
+        or (value == 1 and not whole)
+    ):
+        raise ValueError(
+            f"{argument}: {value!r} given; it must be above 0 and "
+            f"{'at most' if whole else 'below'} 1."
+        )

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 import inseq_widget as iw
 from inseq_widget.results import FeatureAttributionSequenceOutput
 from tests.parity.conftest import Case
+from tests.parity.contrastive import ASKED, PATH_POINTS, compared, sides_of
 from tests.parity.formulas import CONTRASTIVE, Other, Seen, logits_after, other_side
-from tests.parity.stepwise import SIDES, TOLERANCE, Step, bart, opt, steps_of
+from tests.parity.stepwise import TOLERANCE, bart, opt
 
-PATH_POINTS = 3
-WITHOUT_FORCE = sorted(set(CONTRASTIVE) - {"kl_divergence"})
-WITH_FORCE = sorted(set(CONTRASTIVE) - {"contrast_logits", "contrast_prob"})
-ASKED = [*((name, False) for name in WITHOUT_FORCE), *((name, True) for name in WITH_FORCE)]
 # Methods that take many runs: one function of tokens alone, and those of two inputs.
 FEW = [("contrast_prob_diff", False), ("pcxmi", True), ("kl_divergence", True)]
 TEXTS = {
@@ -36,7 +31,6 @@ OTHERS = {
     },
 }
 MAKERS = {"opt": opt, "bart": bart}
-Value = Callable[..., Tensor]
 
 
 @pytest.fixture(scope="module", params=list(MAKERS))
@@ -58,7 +52,7 @@ def explained(
         case.attribute(
             method,
             attributed_fn=name,
-            attribute_target=True,
+            attribute_target=case.model.model.config.is_encoder_decoder,
             contrast_force_inputs=force,
             **others_of(case),
             **keywords,
@@ -76,99 +70,14 @@ def others(case: Case, sequences: Sequence[FeatureAttributionSequenceOutput]) ->
     return sides
 
 
-def steps_with_values(
-    case: Case,
-    sequence: FeatureAttributionSequenceOutput,
-    other: Other,
-    name: str,
-    force: bool,
-) -> Iterator[tuple[Step, Value]]:
-    """Give each step with the contrastive function of its embeddings alone."""
-    for step in steps_of(case.model, sequence, ("source", "target")):
-        place = other.places[step.column]
-        elsewhere = logits_after(case.model.model, other.source, other.target[:place])
-        token = sequence.target[sequence.attr_pos_start + step.column].id
-
-        def value(
-            *embedded: Tensor,
-            step: Step = step,
-            elsewhere: Tensor = elsewhere,
-            token: int = token,
-            foil: int = other.target[place],
-        ) -> Tensor:
-            given = dict(zip(step.model.names, embedded, strict=True))
-            logits = step.model.model(**given, use_cache=False).logits[0, -1]
-            return CONTRASTIVE[name](Seen(logits, token, elsewhere if force else logits, foil))
-
-        yield step, value
-
-
-def gradients(value: Value, embedded: Sequence[Tensor]) -> list[Tensor]:
-    """Differentiate a step's value at some embeddings, each (position, feature)."""
-    leaves = [x.detach().clone().requires_grad_() for x in embedded]
-    return [gradient[0] for gradient in torch.autograd.grad(value(*leaves), leaves)]
-
-
-def saliency(step: Step, value: Value) -> list[Tensor]:
-    return [gradient.abs() for gradient in gradients(value, list(step.inputs.values()))]
-
-
-def input_x_gradient(step: Step, value: Value) -> list[Tensor]:
-    own = list(step.inputs.values())
-    return [x[0] * gradient for x, gradient in zip(own, gradients(value, own), strict=True)]
-
-
-def integrated_gradients(step: Step, value: Value) -> list[Tensor]:
-    own, starts = list(step.inputs.values()), list(step.baselines.values())
-    totals = [torch.zeros_like(x[0]) for x in own]
-    for place, weight in zip(*np.polynomial.legendre.leggauss(PATH_POINTS), strict=True):
-        here = [b + (1 + place) / 2 * (x - b) for x, b in zip(own, starts, strict=True)]
-        for total, gradient in zip(totals, gradients(value, here), strict=True):
-            total += weight / 2 * gradient
-    return [total * (x - b)[0] for total, x, b in zip(totals, own, starts, strict=True)]
-
-
-def occlusion(step: Step, value: Value) -> list[Tensor]:
-    """Replace one token after the other by its baseline, each (position, 1)."""
-    scores = []
-    with torch.no_grad():
-        clean = value(*step.inputs.values())
-        for stack, own in step.inputs.items():
-            rows = []
-            for position in range(own.shape[1]):
-                changed = own.clone()
-                changed[:, position] = step.baselines[stack][:, position]
-                rows.append((clean - value(*{**step.inputs, stack: changed}.values())).abs())
-            scores.append(torch.stack(rows)[:, None])
-    return scores
-
-
-NAIVE = {
-    "saliency": saliency,
-    "input_x_gradient": input_x_gradient,
-    "integrated_gradients": integrated_gradients,
-    "occlusion": occlusion,
-}
-
-
 def assert_explained_as_step_by_step(case: Case, method: str, name: str, force: bool) -> None:
     options = {"n_steps": PATH_POINTS} if method == "integrated_gradients" else {}
     sequences = explained(case, method, name, force, granular=True, **options)
     for sequence, other in zip(sequences, others(case, sequences), strict=True):
-        raw = sequence.raw_scores if method != "occlusion" else sequence.scores
-        values = raw.to_numpy().reshape(*raw.shape[:2], -1)
-        naive, actual = [], []
-        for step, value in steps_with_values(case, sequence, other, name, force):
-            for stack, expected in zip(step.inputs, NAIVE[method](step, value), strict=True):
-                column = values[:, step.column]
-                rows = np.isin(raw.input_side, SIDES[stack]) & ~np.isnan(column).any(-1)
-                assert column[rows].shape == expected.shape
-                actual.append(column[rows].ravel())
-                naive.append(expected.numpy().ravel())
-        largest = np.abs(np.concatenate(naive)).max()
+        actual, naive = compared(case.model, sequence, method, name, force, sides_of(other))
+        largest = np.abs(naive).max()
         assert largest > 0
-        difference = np.abs(np.concatenate(actual) - np.concatenate(naive)).max()
-        assert difference <= TOLERANCE * largest
+        assert np.abs(actual - naive).max() <= TOLERANCE * largest
 
 
 @pytest.mark.parametrize(("name", "force"), ASKED)
@@ -209,7 +118,7 @@ def test_a_batch_gives_each_text_what_it_gets_alone(
             tiny_case.targets[number],
             method,
             attributed_fn="pcxmi",
-            attribute_target=True,
+            attribute_target=tiny_case.model.model.config.is_encoder_decoder,
             contrast_force_inputs=True,
             show_progress=False,
             **others_of(tiny_case, number),

@@ -37,7 +37,64 @@ def never_run(tiny: iw.AttributionModel, monkeypatch: pytest.MonkeyPatch) -> iw.
             {"contrast_targets_alignments": "auto"},
             r"contrast_targets_alignments: 'auto' .* nothing to contrast",
         ),
-        ({"contrast_targets": [OTHER, OTHER]}, r"contrast_targets: 2 given for 1 input_texts"),
+        (
+            {"contrast_targets": [OTHER, OTHER]},
+            r"contrast_targets: 2 given for 1 input_texts.*; several foils of one input are a list",
+        ),
+        (
+            {"contrast_targets": {3: " he"}, **SCORES},
+            r"contrast_targets: step 3 given; text 0 has the steps 0 to 2, or -3 to -1 from",
+        ),
+        ({"contrast_targets": {-4: " he"}, **SCORES}, r"contrast_targets: step -4 given"),
+        (
+            {"contrast_targets": {2: " he", -1: " she"}, **SCORES},
+            r"contrast_targets: step 2 of text 0 is given twice",
+        ),
+        (
+            {"contrast_targets": {0: [" he", " she"], 1: [" a"] * 3}},
+            r"contrast_targets: lists .* different length given, 2 at step 0, 3 at step 1",
+        ),
+        (
+            {"contrast_targets": {1: " absquatulated"}, **SCORES},
+            r"contrast_targets: ' absquatulated' at step 1 of text 0 is not one token there but "
+            r"' abs' \(id \d+\), .*; pass the id of the first of them, or a whole text",
+        ),
+        (
+            {"contrast_targets": {1: 49_152}, **SCORES},
+            r"contrast_targets: id 49152 at step 1 of text 0 .* has ids from 0 to 49151",
+        ),
+        ({"contrast_targets": {1: -1}, **SCORES}, r"contrast_targets: id -1 at step 1 of text 0"),
+        (
+            {"contrast_targets": {1: " he"}, "contrast_targets_alignments": "auto"},
+            r"contrast_targets_alignments: 'auto' given, but foils by step .* nothing to align",
+        ),
+        (
+            {
+                "contrast_targets": [[OTHER, iw.Foil.MOST_LIKELY]],
+                "contrast_targets_alignments": [[(3, 3)], [(3, 3)]],
+            },
+            r"contrast_targets_alignments: .* given, but foils by step .* nothing to align",
+        ),
+        (
+            {"contrast_targets": {1: " he"}, "alignment_encoder": "somewhere"},
+            r"alignment_encoder: 'somewhere' given, but foils by step",
+        ),
+        (
+            {**WITH_OTHER, "alignment_encoder": "somewhere"},
+            r"alignment_encoder: given with contrast_targets_alignments=None; .*=\"auto\"",
+        ),
+        ({"alignment_encoder": "somewhere"}, r"alignment_encoder: 'somewhere' .* nothing to contr"),
+        (
+            {**WITH_OTHER, "contrast_targets_alignments": "auto", "alignment_layer": 2},
+            r"alignment_layer: 2 given, but no alignment_encoder",
+        ),
+        (
+            {
+                "contrast_targets": [[OTHER, OTHER]],
+                "contrast_targets_alignments": [[(3, 3)], [(3, 3)], []],
+            },
+            r"contrast_targets_alignments: pairs for 3 texts given for 2 foils",
+        ),
         ({"contrast_sources": ["a", "b", "c"]}, r"contrast_sources: 3 given for 1 input_texts"),
         (
             {**WITH_OTHER, "contrast_targets_alignments": [[(1, 1)], [(1, 1)]]},
@@ -78,11 +135,24 @@ def test_a_wrong_value_is_named(
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"contrast_targets": 3}, r"contrast_targets: 3 given; pass a text for each of the 1"),
-        ({"contrast_targets": [3]}, r"contrast_targets: \[3\] given; pass a text"),
+        ({"contrast_targets": 3}, r"contrast_targets: 3 given; pass a text, foils by step"),
+        ({"contrast_targets": [3]}, r"contrast_targets: 3 given; pass a text, foils by step"),
         ({"contrast_targets": " "}, r"contrast_targets: ' ' given; pass a text"),
         ({"contrast_targets": []}, r"contrast_targets: \[\] given; pass a text"),
+        ({"contrast_targets": [[]]}, r"contrast_targets: \[\[\]\] given; pass a text"),
+        ({"contrast_targets": {}}, r"contrast_targets: \{\} given; pass a text"),
         ({"contrast_targets": b"bytes"}, r"contrast_targets: b'bytes' given; pass a text"),
+        ({"contrast_targets": [["a", 3]]}, r"contrast_targets: 3 given; pass a text"),
+        ({"contrast_targets": {"1": " he"}}, r"contrast_targets: '1' given as a step; pass its"),
+        ({"contrast_targets": {True: " he"}}, r"contrast_targets: True given as a step"),
+        ({"contrast_targets": {0: None}}, r"contrast_targets: None given at step 0; pass the text"),
+        ({"contrast_targets": {0: ""}}, r"contrast_targets: '' given at step 0; pass the text"),
+        ({"contrast_targets": {0: []}}, r"contrast_targets: \[\] given at step 0; pass the text"),
+        ({"contrast_targets": {0: 1.5}}, r"contrast_targets: 1.5 given at step 0; pass the text"),
+        (
+            {**WITH_OTHER, "contrast_targets_alignments": "auto", "alignment_encoder": 3},
+            r"alignment_encoder: 3 given; pass a hub id, a folder, or a loaded encoder",
+        ),
         ({"contrast_sources": {"a": 1}}, r"contrast_sources: \{'a': 1\} given; pass a text"),
         (
             {**WITH_OTHER, "contrast_force_inputs": 1},
