@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeGuard, cast
+from typing import cast
 
 from inseq_widget.models import TextInput
 from inseq_widget.models.chat import is_messages
 from inseq_widget.scores import list_step_functions
-from inseq_widget.scores.alignment import AUTO, Pairs
-from inseq_widget.scores.contrast import ContrastRequest
 
 
-def read_inputs(given: TextInput | Sequence[TextInput]) -> list[TextInput]:
+def read_inputs(
+    given: TextInput | Sequence[TextInput], *, may_be_empty: bool = False
+) -> list[TextInput]:
     """Give the inputs as a list; refuse what is no text and no messages."""
     if isinstance(given, str) or is_messages(given):
         inputs = [cast("TextInput", given)]
@@ -27,7 +28,7 @@ def read_inputs(given: TextInput | Sequence[TextInput]) -> list[TextInput]:
         raise ValueError("input_texts: an empty list was given; pass at least one text.")
     for number, text in enumerate(inputs):
         if isinstance(text, str):
-            if not text.strip():
+            if not text.strip() and not (may_be_empty and not text):
                 raise ValueError(
                     f"input_texts: text {number} is {text!r}; there must be something to read."
                 )
@@ -77,100 +78,75 @@ def read_step_scores(given: str | Sequence[str]) -> list[str]:
     return [given] if isinstance(given, str) else list(given)
 
 
-def read_contrast(
-    n_texts: int,
-    sources: str | Sequence[str] | None,
-    targets: str | Sequence[str] | None,
-    alignments: str | Sequence[Pairs] | Pairs | None,
-    force_inputs: bool,
-) -> ContrastRequest | None:
-    """Give what to contrast with, text by text; None where there is nothing."""
-    if not isinstance(force_inputs, bool):
-        raise TypeError(f"contrast_force_inputs: {force_inputs!r} given; pass True or False.")
-    both = [
-        _texts("contrast_sources", sources, n_texts),
-        _texts("contrast_targets", targets, n_texts),
-    ]
-    pairs = _alignments(alignments, n_texts)
-    if both == [None, None]:
-        for argument, given in (
-            ("contrast_targets_alignments", alignments),
-            ("contrast_force_inputs", force_inputs or None),
-        ):
-            if given is not None:
-                raise ValueError(
-                    f"{argument}: {given!r} given, but nothing to contrast with; "
-                    "pass contrast_targets or contrast_sources, too."
-                )
-        return None
-    return ContrastRequest(both[0], both[1], pairs, force_inputs)
-
-
-def _texts(argument: str, given: str | Sequence[str] | None, count: int) -> list[str] | None:
-    """Give one text for each input; refuse what is no text."""
-    if given is None:
-        return None
-    texts = [given] if isinstance(given, str) else list(given) if _is_list(given) else []
-    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
-        raise TypeError(
-            f"{argument}: {given!r} given; pass a text for each of the {count} input_texts."
+def continues(asked: bool, targets: Sequence[str] | None, causal: bool) -> bool:
+    """Say whether the targets are to be continued; refuse where there are none."""
+    if asked and causal:
+        warnings.warn(
+            "generate_from_target_prefix: a decoder-only model goes on from its prompt, so this "
+            "changes nothing; put the beginning into input_texts.",
+            stacklevel=3,
         )
-    if len(texts) != count:
+    elif asked and targets is None:
         raise ValueError(
-            f"{argument}: {len(texts)} given for {count} input_texts; each input needs its own."
+            "generate_from_target_prefix: True given without generated_texts; pass how each "
+            "target begins."
         )
-    return texts
+    return asked and not causal
 
 
-def _alignments(
-    given: str | Sequence[Pairs] | Pairs | None, count: int
-) -> str | list[Pairs] | None:
-    """Give the pairs of each text."""
-    if given is None or given == AUTO:
-        return given if given is None else AUTO
-    wrong = (
-        f'contrast_targets_alignments: {given!r} given; pass "auto", or pairs (target position, '
-        f"contrastive position), a list of them for each of the {count} input_texts."
-    )
-    if isinstance(given, str) or not _is_list(given) or not given:
-        raise TypeError(wrong)
-    every: list[Any] = [given] if all(_is_pair(pair) for pair in given) else list(given)
-    for pairs in every:
-        if not _is_list(pairs) or not all(_is_pair(pair) for pair in pairs):
-            raise TypeError(wrong)
-    if len(every) != count:
-        raise ValueError(
-            f"contrast_targets_alignments: pairs for {len(every)} texts given for {count} "
-            "input_texts; each input needs its own list."
-        )
-    return [[(int(first), int(second)) for first, second in pairs] for pairs in every]
+def without_strings(
+    strings: Sequence[str], inputs: Sequence[TextInput], targets: Sequence[str] | None
+) -> tuple[list[TextInput], list[str] | None]:
+    """Take special tokens out of the texts; refuse messages, which are written with them."""
 
+    def plain(text: str) -> str:
+        for string in strings:
+            text = text.replace(string, "")
+        return text
 
-def _is_list(given: object) -> TypeGuard[Sequence[Any]]:
-    return isinstance(given, Sequence) and not isinstance(given, bytes)
-
-
-def _is_pair(given: object) -> bool:
+    for number, text in enumerate(inputs):
+        if not isinstance(text, str):
+            raise ValueError(
+                f"skip_special_tokens: text {number} is messages, which the chat template writes "
+                "with special tokens; leave it out, or give a text."
+            )
+        if text and not plain(text).strip():
+            raise ValueError(
+                f"skip_special_tokens: text {number} is {text!r}, special tokens alone; "
+                "there must be something to read."
+            )
     return (
-        _is_list(given)
-        and not isinstance(given, str)
-        and len(given) == 2
-        and all(isinstance(n, int) and not isinstance(n, bool) for n in given)
+        [plain(text) for text in inputs if isinstance(text, str)],
+        None if targets is None else [plain(text) for text in targets],
     )
 
 
-def check_generation_args(given: Mapping[str, object] | None, *, forced: bool) -> None:
-    """Refuse generation keywords that are no mapping, or have nothing to generate."""
+def check_flags(**flags: object) -> None:
+    """Refuse what is neither True nor False."""
+    for argument, value in flags.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{argument}: {value!r} given; pass True or False.")
+
+
+def check_generation_args(given: Mapping[str, object] | None) -> None:
+    """Refuse generation keywords that are no mapping."""
     if given is not None and not isinstance(given, Mapping):
         raise TypeError(
             f"generation_args: a {type(given).__name__} given; "
             "pass a dict such as {'max_new_tokens': 20}."
         )
+
+
+def forced_without_generating(given: Mapping[str, object], forced: bool) -> Mapping[str, object]:
+    """Give the generation keywords that have an effect; warn of others beside forced targets."""
     if forced and given:
-        raise ValueError(
+        warnings.warn(
             f"generation_args: {sorted(given)} have no effect on forced targets; "
-            "leave out generated_texts or generation_args."
+            "leave out generated_texts or generation_args.",
+            stacklevel=3,
         )
+        return {}
+    return given
 
 
 def check_count(argument: str, value: int | None) -> None:

@@ -9,6 +9,7 @@ from inseq_widget.methods import AttributionMethod
 from inseq_widget.scores import (
     Entry,
     StepFunction,
+    adapted,
     bound,
     find_step_function,
     keywords_of,
@@ -50,7 +51,7 @@ class StepFunctions:
         ------
         ValueError
         """
-        if method.needs_graph and method.explains_output and not self.gradient:
+        if method.takes_gradients and method.explains_output and not self.gradient:
             raise ValueError(
                 f"attributed_fn: {self.name!r} has no gradient, so {method.name!r} cannot explain "
                 "it; perturbation methods such as 'occlusion' can."
@@ -66,6 +67,7 @@ def step_functions(
     contrast: ContrastRequest | None,
     *,
     explains: bool,
+    attribution_model: object,
 ) -> StepFunctions:
     """Find the step functions of a call, and give each the keywords that it takes.
 
@@ -80,6 +82,8 @@ def step_functions(
     contrast : ContrastRequest or None
     explains : bool
         Whether the method explains a function of the output at all.
+    attribution_model : AttributionModel
+        For functions that were written for Inseq, and read it.
 
     Returns
     -------
@@ -119,22 +123,23 @@ def step_functions(
         )
     # The probability that is always there is what its name says, whatever is asked for beside it.
     wanted = {find_step_function(each)[0] for each in step_scores}
+
+    def ready(each: Entry, given: Mapping[str, object], is_attributed_fn: bool) -> StepFunction:
+        takes = keywords_of(each.function)
+        either = adapted(each.function, attribution_model, is_attributed_fn=is_attributed_fn)
+        return bound(either, {key: given[key] for key in given if key in takes})
+
     return StepFunctions(
         name,
-        _bound(entry, {**keywords, **own}),
+        ready(entry, {**keywords, **own}, True),
         {
-            each: _bound(found[each], {**keywords, **theirs} if each in wanted else {})
+            each: ready(found[each], {**keywords, **theirs} if each in wanted else {}, False)
             for each in found
         },
         takes,
         entry.explained,
         {each: found[each].aggregate for each in found},
     )
-
-
-def _bound(entry: Entry, keywords: Mapping[str, object]) -> StepFunction:
-    takes = keywords_of(entry.function)
-    return bound(entry.function, {key: keywords[key] for key in keywords if key in takes})
 
 
 def _own(

@@ -6,13 +6,15 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import chain
 
 from torch import Tensor
 
 from inseq_widget.asked import StepFunctions
 from inseq_widget.methods import AttributionMethod
 from inseq_widget.methods.assembly import labelled_scores
-from inseq_widget.methods.jobs import JobMaker
+from inseq_widget.methods.base import BatchScores
+from inseq_widget.methods.jobs import JobMaker, with_their_foils
 from inseq_widget.methods.memory import in_halves
 from inseq_widget.models import Example, TextInput, TraceableModel
 from inseq_widget.models.batching import batches
@@ -24,6 +26,7 @@ from inseq_widget.results import (
     Info,
     Token,
 )
+from inseq_widget.results.deriving import cloned
 from inseq_widget.scores import StepFunction, StepFunctionArgs
 from inseq_widget.scores.contrast import ContrastExample, ContrastRequest
 
@@ -40,8 +43,6 @@ class Explainer:
     contrast : ContrastRequest or None
     attribute_target : bool
         Whether the target prefix of an encoder-decoder model counts.
-    granular : bool
-        Whether every feature is kept.
     """
 
     model: TraceableModel
@@ -49,12 +50,11 @@ class Explainer:
     functions: StepFunctions
     contrast: ContrastRequest | None
     attribute_target: bool
-    granular: bool
 
     def contrasted(
         self, inputs: Sequence[TextInput], examples: Sequence[Example]
-    ) -> list[ContrastExample] | None:
-        """Tokenise what the texts are contrasted with.
+    ) -> tuple[list[Example], list[ContrastExample] | None]:
+        """Tokenise what the texts are contrasted with, and repeat each for its foils.
 
         Parameters
         ----------
@@ -63,7 +63,9 @@ class Explainer:
 
         Returns
         -------
-        list of ContrastExample or None, (text,)
+        examples : list of Example, (result,)
+            One for each result, text by text and foil by foil; those of one text are one object.
+        others : list of ContrastExample or None, (result,)
 
         Raises
         ------
@@ -71,11 +73,14 @@ class Explainer:
             When a step has no place in the other text.
         """
         if self.contrast is None:
-            return None
-        return [
-            self.contrast.example(self.model, given, example, number)
-            for number, (given, example) in enumerate(zip(inputs, examples, strict=True))
-        ]
+            return list(examples), None
+        repeated: list[Example] = []
+        others: list[ContrastExample] = []
+        for number, (given, example) in enumerate(zip(inputs, examples, strict=True)):
+            foils = self.contrast.examples(self.model, given, example, number)
+            repeated += [example] * len(foils)
+            others += foils
+        return repeated, others
 
     def info(
         self,
@@ -130,39 +135,47 @@ class Explainer:
         output: FeatureAttributionOutput,
         batch_size: int | None,
         advance: Advance,
+        feature_bytes: float,
     ) -> Iterator[tuple[int, FeatureAttributionSequenceOutput]]:
         """Explain texts, in batches that memory holds.
 
         Parameters
         ----------
-        examples : sequence of Example, (text,)
-        others : sequence of ContrastExample or None, (text,)
+        examples : sequence of Example, (result,)
+        others : sequence of ContrastExample or None, (result,)
         output : FeatureAttributionOutput
             Where they will belong.
         batch_size : int or None
         advance : callable
             Counts finished texts.
+        feature_bytes : float
+            How many bytes the scores of a text may take with all their features.
 
         Yields
         ------
         number : int
-            The place of a text among all.
+            The place of a result among all.
         sequence : FeatureAttributionSequenceOutput
         """
         make_job = JobMaker(
             self.model,
             self.functions.explained,
             self.attribute_target,
-            self.granular,
+            feature_bytes,
             advance,
             self.contrast is not None and self.contrast.force_inputs,
         )
 
         def explain(numbers: Sequence[int]) -> list[FeatureAttributionSequenceOutput]:
-            members = [examples[number] for number in numbers]
-            beside = others and [others[number] for number in numbers]
+            found: dict[int, FeatureAttributionSequenceOutput] = {}
             with make_job.taken_back_if_it_fails() as counted:
-                return self._sequences(members, beside, counted, output)
+                for texts in with_their_foils(numbers, examples):
+                    members = [examples[foils[0]] for foils in texts]
+                    rounds = list(zip(*texts, strict=True))
+                    beside = [[others[n] for n in each] for each in rounds] if others else []
+                    made = self._sequences(members, beside, counted, output)
+                    found.update(zip(chain(*rounds), made, strict=True))
+            return [found[number] for number in numbers]
 
         for batch in batches(examples, batch_size):
             for numbers, sequences in in_halves(batch, explain):
@@ -171,33 +184,40 @@ class Explainer:
     def _sequences(
         self,
         members: list[Example],
-        others: Sequence[ContrastExample] | None,
+        rounds: Sequence[Sequence[ContrastExample]],
         make_job: JobMaker,
         output: FeatureAttributionOutput,
-    ) -> list[FeatureAttributionSequenceOutput]:
-        method = self.method
-        job = make_job(method.trace(self.model, members), others)
-        args = job.reported_args()
-        reported = self.functions.reported
-        values = {name: _reported(name, fn, args) for name, fn in reported.items()}
-        scores = method.attribute(job)
-        values.update(scores.step_scores)
-        return [
-            FeatureAttributionSequenceOutput(
-                source=list(example.source or example.target[: example.n_given]),
-                target=list(example.target),
-                kept=labelled_scores(scores, example, number),
-                reduction=method.reduction,
-                attr_pos_start=example.start,
-                attr_pos_end=example.end,
-                architecture=self.model.architecture,
-                info=output.info,
-                live_model=output.live_model,
-                step_scores={name: row[number, : example.n_steps] for name, row in values.items()},
-                step_aggregates=self.functions.aggregates,
-            )
-            for number, example in enumerate(members)
-        ]
+    ) -> Iterator[FeatureAttributionSequenceOutput]:
+        """Explain texts that are traced together, one foil of each after the other."""
+        scores: BatchScores | None = None
+        for nth, job in enumerate(make_job(self.method.trace(self.model, members), rounds)):
+            args = job.reported_args()
+            reported = self.functions.reported
+            values = {name: _reported(name, fn, args) for name, fn in reported.items()}
+            if scores is None or self.method.explains_output:
+                scores = self.method.attribute(job)
+            else:  # they are the same whatever the foil is
+                job.advance(1.0)
+            values.update(scores.step_scores)
+            for number, example in enumerate(members):
+                tokens = None if job.contrast is None else job.contrast.tokens[number]
+                between = scores.sequence_scores[number] if scores.sequence_scores else {}
+                yield FeatureAttributionSequenceOutput(
+                    source=list(example.source or example.target[: example.n_given]),
+                    target=list(example.target),
+                    kept=labelled_scores(scores, example, number),
+                    reduction=self.method.reduction,
+                    attr_pos_start=example.start,
+                    attr_pos_end=example.end,
+                    architecture=self.model.architecture,
+                    info=output.info,
+                    live_model=output.live_model,
+                    step_scores={n: row[number, : example.n_steps] for n, row in values.items()},
+                    sequence_scores=cloned(between) if nth else between,
+                    step_aggregates=self.functions.aggregates,
+                    foil=None if tokens is None else rounds[nth][number].described(tokens),
+                    foil_tokens=tokens,
+                )
 
 
 def _versions() -> dict[str, str]:

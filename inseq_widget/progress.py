@@ -24,7 +24,9 @@ def in_notebook() -> bool:
 
 
 @contextmanager
-def progress_bar(description: str, total: float, *, show: bool) -> Iterator[Advance]:
+def progress_bar(
+    description: str, total: float, *, show: bool, pretty: bool = True
+) -> Iterator[Advance]:
     """Show how far a piece of work is, and when it will be done.
 
     The bar goes away when the block ends, however it ends: nothing of it stays in a saved
@@ -37,6 +39,8 @@ def progress_bar(description: str, total: float, *, show: bool) -> Iterator[Adva
         The work in all, in the unit of what is reported.
     show : bool
         Whether to show anything.
+    pretty : bool, default True
+        Whether it is drawn and coloured; a line of text otherwise.
 
     Yields
     ------
@@ -46,12 +50,12 @@ def progress_bar(description: str, total: float, *, show: bool) -> Iterator[Adva
     if not show:
         yield lambda _: None
     elif in_notebook():
-        yield from _notebook_bar(description, total)
+        yield from _notebook_bar(description, total, pretty)
     else:
-        console = Console(stderr=True)
+        console = Console(stderr=True, no_color=None if pretty else True)
         columns = (
             TextColumn("{task.description}"),
-            BarColumn(),
+            *([BarColumn()] if pretty else []),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
             TextColumn("left"),
@@ -64,20 +68,19 @@ def progress_bar(description: str, total: float, *, show: bool) -> Iterator[Adva
             yield lambda amount: bar.advance(task, amount)
 
 
-def _notebook_bar(description: str, total: float) -> Iterator[Advance]:
+def _notebook_bar(description: str, total: float, pretty: bool) -> Iterator[Advance]:
     handle = DisplayHandle()
     start, done, drawn = time.monotonic(), 0.0, 0.0
 
     def draw(first: bool = False) -> None:
         elapsed = time.monotonic() - start
         left = f"{elapsed * (total - done) / done:.0f} s left" if done else "estimating"
-        bundle = {
-            "text/html": (
+        bundle = {"text/plain": f"{description}: {done / total:.0%}, {left}"}
+        if pretty:
+            bundle["text/html"] = (
                 f"<label>{escape(description)} <progress max='{total}' value='{done:.4f}'>"
                 f"</progress> {elapsed:.0f} s, {left}</label>"
-            ),
-            "text/plain": f"{description}: {done / total:.0%}, {left}",
-        }
+            )
         if first:
             handle.display(bundle, raw=True)
         else:

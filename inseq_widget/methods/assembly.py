@@ -30,7 +30,8 @@ def labelled_scores(scores: BatchScores, example: Example, number: int) -> dict[
     -------
     dict of str to xarray.DataArray, each (input, step, ...)
         By reduction, and under ``"raw"`` with all dimensions; NaN where an input comes after
-        the step.
+        the step. Reductions of features that would have taken too much memory say in
+        ``attrs["too_many_bytes"]`` how much.
 
     Raises
     ------
@@ -41,6 +42,7 @@ def labelled_scores(scores: BatchScores, example: Example, number: int) -> dict[
     # (position, step)
     later = torch.arange(len(prefix))[:, None] >= torch.arange(example.start, example.end)
     arrays = {}
+    steps = example.target[example.start : example.end]
     for name, by_stack in scores.kept.items():
         parts: list[Tensor] = []
         inputs: list[Token] = []
@@ -55,14 +57,21 @@ def labelled_scores(scores: BatchScores, example: Example, number: int) -> dict[
             _check_numbers(part, later, prefix, example)
             inputs += prefix
             parts.append(part)
-        steps = example.target[example.start : example.end]
         extra = [dim for dim in scores.extra_dims if name == "raw" or dim != "feature"]
-        array = labelled(torch.cat(parts).numpy(), inputs, steps, extra)
+        arrays[name] = labelled(torch.cat(parts).numpy(), inputs, steps, extra)
+    whole = scores.features[number] if scores.features else None
+    if whole is not None:
+        # Its norm and its sum have been checked, and say which scores are missing.
+        missing = torch.from_numpy(np.isnan(arrays["norm"].to_numpy()))
+        whole[missing] = np.nan
+        arrays["raw"] = labelled(whole.numpy(), inputs, steps, scores.extra_dims)
+    for name, array in arrays.items():
         if scores.layers:
-            array = array.assign_coords(layer=("layer", list(scores.layers)))
+            arrays[name] = array.assign_coords(layer=("layer", list(scores.layers)))
         if scores.n_features is not None:
-            array.attrs["n_features"] = scores.n_features
-        arrays[name] = array
+            arrays[name].attrs["n_features"] = scores.n_features
+        if scores.too_many and scores.too_many[number]:
+            arrays[name].attrs["too_many_bytes"] = scores.too_many[number]
     return arrays
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
 from torch import Tensor
 
+from inseq_widget.methods.batch_scores import BatchScores as BatchScores
+from inseq_widget.methods.batch_scores import TextScores as TextScores
+from inseq_widget.methods.batch_scores import padded
+from inseq_widget.methods.keywords import check_flag
 from inseq_widget.models import Example, Stack, Trace, TraceableModel
 from inseq_widget.models.precision import at_least_single
 from inseq_widget.progress import Advance
@@ -31,8 +35,9 @@ class Job:
         The step function whose value is explained.
     attribute_target : bool
         Whether the tokens of an encoder-decoder model's target prefix count as inputs.
-    granular : bool
-        Whether scores keep their features.
+    feature_bytes : float
+        How many bytes a text's scores may take with all their features; those that would take
+        more are reduced as they come.
     advance : callable
         To be told what share of the batch's work (0 to 1, in sum) has been done.
     contrast : Contrast or None
@@ -46,7 +51,7 @@ class Job:
     trace: Trace
     attributed_fn: StepFunction
     attribute_target: bool
-    granular: bool
+    feature_bytes: float
     advance: Advance
     contrast: Contrast | None = None
     dropout_logits: Callable[[int], Tensor] | None = None
@@ -141,54 +146,6 @@ class Job:
         return lambda n_runs: noisy(n_runs)[:, :, steps].to(like.device)
 
 
-@dataclass
-class BatchScores:
-    """The scores of one batch on the CPU, padding and later positions included.
-
-    Attributes
-    ----------
-    kept : dict
-        ``kept[name][stack]`` is a torch.Tensor, (batch, position, step, ...). The name is a
-        reduction over features, or ``"raw"`` for scores with all their dimensions.
-    extra_dims : tuple of str
-        Names of the dimensions of ``"raw"`` after ``step``. A reduction has all of them but
-        ``feature``.
-    n_features : int or None
-        How many features were reduced.
-    layers : tuple of str
-        Names of the layers, where ``extra_dims`` has ``layer``.
-    step_scores : dict of str to torch.Tensor, each (batch, step)
-        What the method reports of each step, such as its convergence delta.
-    """
-
-    kept: dict[str, dict[Stack, Tensor]] = field(default_factory=dict)
-    extra_dims: tuple[str, ...] = ()
-    n_features: int | None = None
-    layers: tuple[str, ...] = ()
-    step_scores: dict[str, Tensor] = field(default_factory=dict)
-
-
-@dataclass
-class TextScores:
-    """The scores of one text on the CPU, later positions included.
-
-    Attributes
-    ----------
-    raw : dict of str to torch.Tensor, each (position, step, ...)
-        By stack.
-    extra_dims : tuple of str
-        Names of the dimensions after ``step``.
-    layers : tuple of str
-        Names of the layers, where ``extra_dims`` has ``layer``.
-    step_scores : dict of str to torch.Tensor, each (step,)
-    """
-
-    raw: dict[Stack, Tensor]
-    extra_dims: tuple[str, ...] = ()
-    layers: tuple[str, ...] = ()
-    step_scores: dict[str, Tensor] = field(default_factory=dict)
-
-
 class AttributionMethod(ABC):
     """An attribution method. Its dataclass fields are the keywords that users may give.
 
@@ -197,24 +154,34 @@ class AttributionMethod(ABC):
     name : str
         What users call it: the field's standard name.
     score_label : str
-        What a score is, in words, for legends.
+        What a score is with these keywords, in words, for legends.
     signed : bool
         Whether a default score can be negative.
     reduction : str
         The default reduction of features, or of layers and heads.
     needs_graph, needs_attention : bool
         What the trace has to keep.
+    takes_gradients : bool
+        Whether the attributed function must have a gradient.
+    without : mapping of str to str
+        Keywords of other packages for the same method that are refused, and what to do instead.
     explains_output : bool
         Whether the attributed function matters.
     """
 
     name: ClassVar[str]
-    score_label: ClassVar[str]
     signed: ClassVar[bool]
     reduction: ClassVar[str]
     needs_graph: ClassVar[bool] = False
     needs_attention: ClassVar[bool] = False
+    takes_gradients: ClassVar[bool] = False
     explains_output: ClassVar[bool] = True
+    without: ClassVar[Mapping[str, str]] = {}
+
+    @property
+    @abstractmethod
+    def score_label(self) -> str:
+        """What a score is, in words."""
 
     @property
     def is_signed(self) -> bool:
@@ -231,6 +198,18 @@ class AttributionMethod(ABC):
         Raises
         ------
         ValueError, NotImplementedError
+        """
+
+    def check_texts(self, n_texts: int) -> None:  # noqa: B027 - not every method has to
+        """Refuse keywords that do not fit the number of texts, before any expensive work.
+
+        Parameters
+        ----------
+        n_texts : int
+
+        Raises
+        ------
+        ValueError
         """
 
     def trace(self, model: TraceableModel, examples: Sequence[Example]) -> Trace:
@@ -293,26 +272,15 @@ class TextMethod(AttributionMethod):
         ]
         first = texts[0]
         return BatchScores(
-            {"raw": {stack: _padded([text.raw[stack] for text in texts]) for stack in first.raw}},
-            first.extra_dims,
+            {"raw": {stack: padded([text.raw[stack] for text in texts]) for stack in first.raw}},
+            extra_dims=first.extra_dims,
             layers=first.layers,
             step_scores={
-                name: _padded([text.step_scores[name] for text in texts])
+                name: padded([text.step_scores[name] for text in texts])
                 for name in first.step_scores
             },
+            sequence_scores=[text.sequence_scores for text in texts],
         )
-
-
-def _padded(tensors: Sequence[Tensor]) -> Tensor:
-    """Stack tensors of different size, each filled up with zeros at its ends."""
-    shape = [max(tensor.shape[dim] for tensor in tensors) for dim in range(tensors[0].dim())]
-    stacked = tensors[0].new_zeros(len(tensors), *shape)
-    for number, tensor in enumerate(tensors):
-        place = stacked[number]
-        for dim, size in enumerate(tensor.shape):
-            place = place.narrow(dim, 0, size)
-        place.copy_(tensor)
-    return stacked
 
 
 METHODS: Registry[type[AttributionMethod]] = Registry("method")
@@ -351,9 +319,13 @@ def keywords_of_method(name: str) -> list[str]:
     ValueError
         For an unknown name; the message gives the nearest ones.
     """
+    return [option.name for option in _options(name)]
+
+
+def _options(name: str) -> tuple[dataclasses.Field[object], ...]:
     method = METHODS[name]
     assert dataclasses.is_dataclass(method), "a method is a dataclass of its keywords"
-    return [option.name for option in dataclasses.fields(method)]
+    return dataclasses.fields(method)
 
 
 def make_method(name: str, keywords: Mapping[str, object]) -> AttributionMethod:
@@ -375,11 +347,18 @@ def make_method(name: str, keywords: Mapping[str, object]) -> AttributionMethod:
     ValueError
         For an unknown name; the message gives the nearest ones.
     TypeError
-        For a keyword that the method does not take.
+        For a keyword that the method does not take, or a flag that is neither True nor False.
     """
     known = keywords_of_method(name)
     unknown = [keyword for keyword in keywords if keyword not in known]
+    method = METHODS[name]
+    for keyword in unknown:
+        if keyword in method.without:
+            raise TypeError(f"{keyword}: {name!r} does not take it; {method.without[keyword]}")
     if unknown:
         takes = f"takes {', '.join(known)}" if known else "takes none of its own"
         raise TypeError(f"{', '.join(unknown)}: not a keyword of attribute; {name!r} {takes}.")
-    return METHODS[name](**keywords)
+    for option in _options(name):
+        if isinstance(option.default, bool) and option.name in keywords:
+            check_flag(option.name, keywords[option.name])
+    return method(**keywords)

@@ -62,10 +62,10 @@ def check_flag(keyword: str, value: object) -> None:
 
     Raises
     ------
-    ValueError
+    TypeError
     """
     if not isinstance(value, bool):
-        raise ValueError(f"{keyword}: {value!r} given; it must be True or False.")
+        raise TypeError(f"{keyword}: {value!r} given; choose True or False.")
 
 
 def check_choice(keyword: str, value: object, choices: Collection[str]) -> None:

@@ -13,7 +13,7 @@ from inseq_widget.methods.base import Job, TextScores, register
 from inseq_widget.methods.chunking import ChunkSizer
 from inseq_widget.methods.recorded import RecordedMethod
 from inseq_widget.methods.zeroing import LayerWithoutTokens, Observed
-from inseq_widget.models import Example, Stack, TraceableModel
+from inseq_widget.models import Example, TraceableModel
 from inseq_widget.models.attention_call import Kind
 from inseq_widget.models.precision import at_least_single
 from inseq_widget.models.recording import RecordedLayer, RecordedTrace, Recording, recorded
@@ -38,16 +38,24 @@ class ValueZeroing(RecordedMethod):
     final norm. Distances below 1e-5 count as none. Tokens of a decoder-only model, and the target
     prefix, lose their values in self-attention, source tokens in cross-attention.
 
+    For an encoder-decoder model ``sequence_scores`` have the same for its self-attention:
+    ``"encoder_self_scores"``, (source, source, layer), and, unless the target prefix is
+    attributed, ``"decoder_self_scores"``, (target, target, layer) without the last token, which
+    is not read. The tokens without values come first; the scores of a token sum to 1 over them.
+
     Parameters
     ----------
     similarity_metric : {"cosine", "euclidean"}, default "cosine"
         The distance: one minus the cosine of the two outputs, or the norm of their difference.
-    decoder_zeroed_units_indices, cross_zeroed_units_indices : optional
-        The heads whose values are set to zero in self-attention and in cross-attention: one, a
-        range ``(start, end)`` without its end, a list of them, or a dictionary that gives them
-        for each layer and leaves the layers alone that are not in it; all of them by default.
-        Negative numbers count from the end. Where several query heads share a key-value head, the
-        key-value heads are counted.
+    encoder_zeroed_units_indices, decoder_zeroed_units_indices : optional
+    cross_zeroed_units_indices : optional
+        The heads whose values are set to zero in the self-attention of encoder and decoder and in
+        cross-attention: one, a range ``(start, end)`` without its end, a list of them, or a
+        dictionary that gives them for each layer and leaves the layers alone that are not in it;
+        all of them by default. Negative numbers count from the end. Where several query heads
+        share a key-value head, the key-value heads are counted.
+    output_decoder_self_scores, output_encoder_self_scores : bool, default True
+        Whether to compute ``sequence_scores``.
     """
 
     name: ClassVar[str] = "value_zeroing"
@@ -57,8 +65,11 @@ class ValueZeroing(RecordedMethod):
     explains_output: ClassVar[bool] = False
 
     similarity_metric: str = "cosine"
+    encoder_zeroed_units_indices: HeadsByLayer = None
     decoder_zeroed_units_indices: HeadsByLayer = None
     cross_zeroed_units_indices: HeadsByLayer = None
+    output_decoder_self_scores: bool = True
+    output_encoder_self_scores: bool = True
 
     def __post_init__(self) -> None:
         """Refuse a metric that there is not, and heads that are none."""
@@ -78,21 +89,26 @@ class ValueZeroing(RecordedMethod):
     @property
     def _chosen(self) -> dict[str, HeadsByLayer]:
         return {
+            "encoder_zeroed_units_indices": self.encoder_zeroed_units_indices,
             "decoder_zeroed_units_indices": self.decoder_zeroed_units_indices,
             "cross_zeroed_units_indices": self.cross_zeroed_units_indices,
         }
 
     def check(self, model: TraceableModel) -> None:
         """See :meth:`AttributionMethod.check`."""
-        if model.architecture == "decoder_only" and self.cross_zeroed_units_indices is not None:
-            raise ValueError(
-                "cross_zeroed_units_indices: a decoder-only model has no cross-attention; "
-                "use decoder_zeroed_units_indices."
-            )
+        for keyword, heads in self._chosen.items():
+            other = not keyword.startswith("decoder")
+            if other and model.architecture == "decoder_only" and heads is not None:
+                kind = keyword.split("_")[0]
+                raise ValueError(
+                    f"{keyword}: a decoder-only model has no {_CALLED[kind]}; "
+                    "use decoder_zeroed_units_indices."
+                )
 
     def recorded(self, model: TraceableModel, example: Example) -> RecordedTrace:
         """See :meth:`RecordedMethod.recorded`."""
-        return recorded(model, example)
+        encoder = model.architecture == "encoder_decoder" and self.output_encoder_self_scores
+        return recorded(model, example, encoder=encoder)
 
     def attribute_text(self, job: Job, example: Example) -> TextScores:
         """See :meth:`TextMethod.attribute_text`.
@@ -104,64 +120,92 @@ class ValueZeroing(RecordedMethod):
         """
         recording = self.recording(job, example)
         observed = Observed(example)
-        raw: dict[Stack, Tensor] = {}
+        kinds: list[Kind] = ["cross" if stack == "source" else "decoder" for stack in job.stacks]
+        beside = self._beside(job, recording, kinds)
+        share = 1 / (len(kinds) + len(beside))
         with observed.on(job.model, recording):
-            for stack in job.stacks:
-                text = _Text(self, job, example, recording, observed, stack)
-                raw[stack] = text.scores()
-        return TextScores(raw, ("layer",), layers=_names(recording))
+
+            def scores(kind: Kind, rows: range) -> Tensor:
+                return _Zeroing(self, job, example, recording, observed, kind, rows, share).scores()
+
+            steps = range(example.start - 1, example.end - 1)
+            raw = {
+                stack: scores(kind, steps) for stack, kind in zip(job.stacks, kinds, strict=True)
+            }
+            between: dict[str, Tensor] = {}
+            for kind in beside:
+                n_tokens = len(example.source) if kind == "encoder" else example.end - 1
+                between[f"{kind}_self_scores"] = scores(kind, range(n_tokens))
+        if "decoder" in beside:
+            found = between["decoder_self_scores"]
+            later = torch.ones(found.shape[:2], dtype=torch.bool).tril(-1)
+            between["decoder_self_scores"] = found.masked_fill(later[..., None], torch.nan)
+        return TextScores(raw, ("layer",), layers=_names(recording), sequence_scores=between)
+
+    def _beside(self, job: Job, recording: Recording, attributed: list[Kind]) -> list[Kind]:
+        """Name the self-attention that is scored beside what is attributed."""
+        if job.model.architecture == "decoder_only":
+            return []
+        kinds: list[Kind] = ["decoder"] if self.output_decoder_self_scores else []
+        kinds += ["encoder"] if self.output_encoder_self_scores else []
+        return [
+            kind
+            for kind in kinds
+            if kind not in attributed and any(each.of_kind(kind) for each in _of(recording, kind))
+        ]
 
 
 @dataclass(frozen=True)
-class _Text:
-    """The scores of the tokens of one stack of one text."""
+class _Zeroing:
+    """The scores of the tokens that one kind of attention reads, for some rows of one text."""
 
     method: ValueZeroing
     job: Job
     example: Example
     recording: Recording
     observed: Observed
-    stack: Stack
-
-    @property
-    def _kind(self) -> Kind:
-        return "cross" if self.stack == "source" else "decoder"
+    kind: Kind
+    rows: range
+    share: float
 
     def scores(self) -> Tensor:
-        """Give the scores, (token, step, layer)."""
-        layers = [layer for layer in self.recording.layers if layer.calls]
+        """Give the scores, (token, row, layer)."""
+        layers = [layer for layer in _of(self.recording, self.kind) if layer.calls]
         columns = []
         for layer in layers:
             columns.append(self._of_layer(layer))
-            self.job.advance(1 / len(layers) / len(self.job.stacks))
+            self.job.advance(self.share / len(layers))
         return torch.stack(columns, 2).cpu()
 
     def _of_layer(self, layer: RecordedLayer) -> Tensor:
-        """Give the scores in one layer, (token, step)."""
-        number = self.recording.layers.index(layer)
-        calls = layer.of_kind(self._kind)
+        """Give the scores in one layer, (token, row)."""
+        stack = _of(self.recording, self.kind)
+        number = stack.index(layer)
+        calls = layer.of_kind(self.kind)
         if not calls:
+            of = "source" if self.kind == "cross" else "target"
             raise NotImplementedError(
                 f"attribute_target: {type(self.job.model.model).__name__} has no attention to its "
-                f"{self.stack} tokens; gradient methods such as 'saliency' attribute them."
+                f"{of} tokens; gradient methods such as 'saliency' attribute them."
             )
         value = calls[0].call.value
-        rows = torch.arange(self.example.start - 1, self.example.end - 1, device=value.device)
-        n_tokens = len(self.example.source) if self.stack == "source" else self.example.end - 1
+        rows = torch.tensor(self.rows, device=value.device)
+        decoder = self.kind == "decoder"
+        n_tokens = self.example.end - 1 if decoder else len(self.example.source)
         distances = at_least_single(value.new_zeros(len(rows), n_tokens))
         heads = self._heads(number, value.shape[1])
         if heads is not None and not len(heads):
             return distances.T
-        last = number == len(self.recording.layers) - 1
+        final = self.recording.encoder_final if self.kind == "encoder" else self.recording.final
         without = LayerWithoutTokens(
             layer,
-            self._kind,
+            self.kind,
             None if heads is None else heads.to(value.device),
             rows,
-            self.recording.final if last else None,
+            final if number == len(stack) - 1 else None,
         )
         seen = without.matters[:, :n_tokens]
-        if self.stack == "target":
+        if decoder:
             seen = seen & (torch.arange(n_tokens, device=rows.device) <= rows[:, None])
         pairs, tokens = seen.nonzero(as_tuple=True)
         distance = _DISTANCES[self.method.similarity_metric]
@@ -184,10 +228,10 @@ class _Text:
 
     def _heads(self, layer: int, n_heads: int) -> Tensor | None:
         """Resolve the heads of a layer, (head,); None for all."""
-        keyword = f"{self._kind}_zeroed_units_indices"
+        keyword = f"{self.kind}_zeroed_units_indices"
         given = self.method._chosen[keyword]
         if isinstance(given, Mapping):
-            n_layers = len(self.recording.layers)
+            n_layers = len(_of(self.recording, self.kind))
             strange = [key for key in given if key not in range(n_layers)]
             if strange:
                 raise ValueError(
@@ -207,6 +251,14 @@ class _Text:
                 f"heads, 0 to {n_heads - 1}."
             )
         return torch.tensor([head % n_heads for head in chosen], dtype=torch.long)
+
+
+_CALLED = {"encoder": "encoder", "cross": "cross-attention"}
+
+
+def _of(recording: Recording, kind: Kind) -> list[RecordedLayer]:
+    """Give the layers that have a kind of attention."""
+    return recording.encoder if kind == "encoder" else recording.layers
 
 
 def _are_heads(given: object) -> bool:

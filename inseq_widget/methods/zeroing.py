@@ -33,7 +33,7 @@ class LayerWithoutTokens:
     Parameters
     ----------
     layer : RecordedLayer
-    kind : {"decoder", "cross"}
+    kind : {"encoder", "decoder", "cross"}
         The attention whose values become zero.
     heads : torch.Tensor of int or None, (head,)
         The heads of the value vectors whose values become zero; all where None.
@@ -310,7 +310,7 @@ class Observed:
         run : callable
             Runs the layer again.
         layer : torch.nn.Module
-        kind : {"decoder", "cross"}
+        kind : {"encoder", "decoder", "cross"}
             The attention that lacks the values.
         token : int
             Whose they are.
@@ -326,9 +326,11 @@ class Observed:
         origin = forward_origin(self._model, run) or paths[layer]
         missing, where = f"position {token}", f"position {position}"
         if self._example is not None:
-            read = self._example.source if kind == "cross" else self._example.target
+            read = self._example.target if kind == "decoder" else self._example.source
             missing = repr(read[token].label)
-            where = named_step(self._example, position + 1 - self._example.start)
+            step = position + 1 - self._example.start
+            if kind != "encoder" and step >= 0:
+                where = named_step(self._example, step)
         return not_numbers(f"hidden states without the values of {missing}", where, origin)
 
 

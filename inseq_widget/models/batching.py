@@ -28,12 +28,17 @@ def batches(examples: Sequence[Example], batch_size: int | None) -> Iterator[lis
     yield batch
 
 
-def equally_long(rows: Sequence[Sequence[int]], batch_size: int | None) -> Iterator[list[int]]:
-    """Put rows of equal length together, as many as memory or the user allow."""
-    by_length: dict[int, list[int]] = {}
+def equally_long(
+    rows: Sequence[Sequence[int]],
+    batch_size: int | None,
+    begun: Sequence[Sequence[int]] | None = None,
+) -> Iterator[list[int]]:
+    """Put rows of equal length, and of equal beginning, together, as memory or the user allow."""
+    by_length: dict[tuple[int, int], list[int]] = {}
     for number, row in enumerate(rows):
-        by_length.setdefault(len(row), []).append(number)
-    for length, numbers in by_length.items():
-        size = batch_size or max(1, BATCH_TOKENS // length)
+        lengths = len(row), len(begun[number]) if begun is not None else 0
+        by_length.setdefault(lengths, []).append(number)
+    for lengths, numbers in by_length.items():
+        size = batch_size or max(1, BATCH_TOKENS // sum(lengths))
         for first in range(0, len(numbers), size):
             yield numbers[first : first + size]

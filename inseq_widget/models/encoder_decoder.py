@@ -8,9 +8,9 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from inseq_widget.models.chat import is_messages
-from inseq_widget.models.example import Example, explained_range
+from inseq_widget.models.example import Example, explained_range, numbered
 from inseq_widget.models.generation import generated_ids
-from inseq_widget.models.padding import right_padded
+from inseq_widget.models.padding import predicting_rows, right_padded
 from inseq_widget.models.text import tokens_of_ids
 from inseq_widget.models.trace import Batch, Stack
 from inseq_widget.models.traceable import TextInput, TraceableModel
@@ -28,20 +28,24 @@ class EncoderDecoderModel(TraceableModel):
         generation_args: Mapping[str, object],
         window: tuple[int | None, int | None],
         batch_size: int | None,
+        *,
+        continued: bool = False,
     ) -> list[Example]:
         """See :meth:`TraceableModel.examples`."""
         texts = [self._text(given) for given in inputs]
-        sources: list[list[int]] = [self.tokenizer(text)["input_ids"] for text in texts]
-        if generated_texts is None:
-            targets = generated_ids(self, sources, generation_args, batch_size)
+        sources = [self.input_ids(given) for given in inputs]
+        if generated_texts is None or continued:
+            begun = [self._begun(text) for text in generated_texts or ()]
+            written = generated_ids(self, sources, generation_args, batch_size, begun or None)
+            targets = [self._wanted(ids) for ids in written]
         else:
-            targets = [self._target_ids(text, "generated_texts") for text in generated_texts]
+            targets = [self.target_ids(text, "generated_texts") for text in generated_texts]
         examples = [
             self._example(source, target, window, text)
             for source, target, text in zip(sources, targets, texts, strict=True)
         ]
         self._check_lengths(examples)
-        return examples
+        return numbered(examples)
 
     def contrast_example(
         self, example: Example, given: TextInput, source: str | None, target: str | None
@@ -49,16 +53,36 @@ class EncoderDecoderModel(TraceableModel):
         """See :meth:`TraceableModel.contrast_example`."""
         source_tokens, target_tokens = example.source, example.target
         if source is not None:
-            ids: list[int] = self.tokenizer(source)["input_ids"]
+            ids = self._source_ids(source)
             source_tokens = tuple(tokens_of_ids(self.tokenizer, ids, "source"))
         if target is not None:
-            ids = self._target_ids(target, "contrast_targets")
+            ids = self.target_ids(target, "contrast_targets")
             target_tokens = tuple(tokens_of_ids(self.tokenizer, ids, "target"))
         return Example(source_tokens, target_tokens, 1, 1, len(target_tokens))
 
-    def _target_ids(self, text: str, argument: str) -> list[int]:
-        """Give the ids of a forced target, the start token first."""
-        ids: list[int] = self.tokenizer(text_target=text)["input_ids"]
+    def input_ids(self, given: TextInput) -> list[int]:
+        """See :meth:`TraceableModel.input_ids`."""
+        return self._source_ids(self._text(given))
+
+    def _source_ids(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=self.adds_special_tokens)[
+            "input_ids"
+        ]
+        if not ids:
+            raise ValueError(f"input_texts: the tokenizer makes no token of {text!r}.")
+        return ids
+
+    def _begun(self, text: str) -> list[int]:
+        """Give the ids of a target that goes on, the start token first."""
+        ids: list[int] = self.tokenizer(text_target=text, add_special_tokens=False)["input_ids"]
+        start = self.start_id
+        return ids if ids[:1] == [start] else [start, *ids]
+
+    def target_ids(self, text: str, argument: str) -> list[int]:
+        """See :meth:`TraceableModel.target_ids`."""
+        ids: list[int] = self.tokenizer(
+            text_target=text, add_special_tokens=self.adds_special_tokens
+        )["input_ids"]
         if all(token_id in self.tokenizer.all_special_ids for token_id in ids):
             raise ValueError(f"{argument}: the tokenizer makes no token of {text!r} to explain.")
         start = self.start_id
@@ -103,10 +127,6 @@ class EncoderDecoderModel(TraceableModel):
         start, end = explained_range(1, len(target), *window, text=text)
         return Example(source_tokens, target_tokens, 1, start, end)
 
-    @property
-    def _stacks(self) -> dict[Stack, nn.Module]:
-        return {"source": self.model.get_encoder(), "target": self.model.get_decoder()}
-
     def _embedding_modules(self) -> list[tuple[Stack, nn.Module]]:
         return [
             ("source", _embedding_of(self.model.get_encoder())),
@@ -134,7 +154,7 @@ class EncoderDecoderModel(TraceableModel):
                 "attention_mask": mask,
                 "decoder_input_ids": decoder_ids,
             },
-            rows=self._rows(examples, n_steps),
+            rows=predicting_rows(examples, n_steps, self.device),
             n_source=n_source,
             n_target=n_target,
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from inseq_widget.results import Token
 
@@ -21,6 +23,8 @@ class Example:
         How many of ``target`` were given rather than generated: the prompt, or the start token.
     start, end : int
         The positions of ``target`` to explain: from start up to, not including, end.
+    number : int
+        Its place among the texts that are explained in one call.
     """
 
     source: tuple[Token, ...]
@@ -28,11 +32,17 @@ class Example:
     n_given: int
     start: int
     end: int
+    number: int = 0
 
     @property
     def n_steps(self) -> int:
         """How many tokens are explained."""
         return self.end - self.start
+
+
+def numbered(examples: Sequence[Example]) -> list[Example]:
+    """Give each example its place among all."""
+    return [replace(example, number=number) for number, example in enumerate(examples)]
 
 
 def explained_range(
@@ -54,7 +64,8 @@ def explained_range(
     Returns
     -------
     tuple of int
-        Start and end, both from the beginning.
+        Start and end, both from the beginning. A start among the tokens that were given is moved
+        to the first generated token, with a warning.
 
     Raises
     ------
@@ -65,6 +76,13 @@ def explained_range(
     last = n_target if end is None else end + n_target if end < 0 else end
     shown = text if len(text) <= 60 else text[:59] + "…"
     where = f"the generated tokens of {shown!r} stand at positions {n_given} to {n_target - 1}"
+    if 0 <= first < n_given:
+        warnings.warn(
+            f"attr_pos_start: {start} lies before the generated tokens, so {n_given} is taken; "
+            f"{where}.",
+            stacklevel=2,
+        )
+        first = n_given
     if not n_given <= first < n_target:
         raise ValueError(f"attr_pos_start: {start} is outside the text; {where}.")
     if not n_given < last <= n_target:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.generation.utils import GenerateDecoderOnlyOutput
+from transformers.utils.generic import ModelOutput
 
 from inseq_widget.models.batching import equally_long
 from inseq_widget.models.faults import broken_logits, forward_origin, not_numbers
@@ -61,6 +62,8 @@ def generated_ids(
     rows: Sequence[Sequence[int]],
     generation_args: Mapping[str, object],
     batch_size: int | None = None,
+    begun: Sequence[Sequence[int]] | None = None,
+    outputs: list[ModelOutput] | None = None,
 ) -> list[list[int]]:
     """Let the model write.
 
@@ -76,6 +79,10 @@ def generated_ids(
         Keywords of ``generate``, such as ``max_new_tokens`` or ``num_beams``.
     batch_size : int, optional
         How many texts may be generated together.
+    begun : sequence of sequence of int, optional, (text, token)
+        What the targets of an encoder-decoder model begin with, its start token included.
+    outputs : list of ModelOutput, optional
+        Is given what transformers gives for each batch.
 
     Returns
     -------
@@ -94,6 +101,8 @@ def generated_ids(
     keywords = {**generation_args, "pad_token_id": padding_id}
     given = generation_args.get("logits_processor") or []
     assert isinstance(given, list), "logits_processor: a list of processors"
+    if outputs is not None:
+        keywords["return_dict_in_generate"] = True
     refusing = _RefuseNaN(traceable)
     keywords["logits_processor"] = LogitsProcessorList([*given, refusing])
     generate = cast(
@@ -103,16 +112,22 @@ def generated_ids(
     traceable._check_prompts(rows)
     results: dict[int, list[int]] = {}
     with left_untouched(traceable.model), torch.no_grad():
-        for batch in equally_long(rows, batch_size):
+        for batch in equally_long(rows, batch_size, begun):
             ids = torch.tensor([rows[number] for number in batch], device=traceable.device)
             refusing.source = ids
+            n_before = ids.shape[1] if traceable.architecture == "decoder_only" else 1
+            if begun is not None:
+                targets = torch.tensor([begun[number] for number in batch], device=ids.device)
+                keywords["decoder_input_ids"] = targets
+                n_before = targets.shape[1]
             written = generate(input_ids=ids, attention_mask=torch.ones_like(ids), **keywords)
             sequences = written if isinstance(written, Tensor) else written.sequences
-            n_before = ids.shape[1] if traceable.architecture == "decoder_only" else 1
+            if outputs is not None and not isinstance(written, Tensor):
+                outputs.append(written)
             for number, sequence in zip(batch, sequences.tolist(), strict=True):
                 new = _up_to_end(sequence[n_before:], end_ids, padding_id)
                 _check_something(traceable, new, number, rows[number])
-                start = [] if traceable.architecture == "decoder_only" else sequence[:1]
+                start = [] if traceable.architecture == "decoder_only" else sequence[:n_before]
                 results[number] = [*start, *new]
     return [results[number] for number in range(len(rows))]
 

@@ -8,7 +8,6 @@ from typing import cast
 
 import torch
 import transformers
-from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -22,6 +21,7 @@ from transformers import (
 from inseq_widget.models.decoder_only import DecoderOnlyModel
 from inseq_widget.models.demo import PREFIX, load_demo
 from inseq_widget.models.encoder_decoder import EncoderDecoderModel
+from inseq_widget.models.placing import place
 from inseq_widget.models.state import left_untouched
 from inseq_widget.models.traceable import TraceableModel
 
@@ -110,7 +110,10 @@ def load(
             "explains models that read text."
         )
     _check_tokenizer(loaded, fitting)
-    _place(loaded, device, given=isinstance(model, PreTrainedModel))
+    if device is None and not isinstance(model, PreTrainedModel) and torch.cuda.is_available():
+        place(loaded, "cuda")
+    elif device is not None:
+        place(loaded, device, asked=True)
     shape = EncoderDecoderModel if loaded.config.is_encoder_decoder else DecoderOnlyModel
     traceable = shape(loaded, fitting)
     _check_causal(traceable)
@@ -249,30 +252,3 @@ def _check_tokenizer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
             f"{n_rows} tokens (ids up to {n_rows - 1}); pass the tokenizer that the model was "
             "trained with, or resize the model's embeddings."
         )
-
-
-def _place(model: PreTrainedModel, device: str | torch.device | None, *, given: bool) -> None:
-    asked = device is not None
-    if device is None:
-        if given or not torch.cuda.is_available():
-            return
-        device = "cuda"
-    spread = getattr(model, "hf_device_map", None) is not None
-    quantised = getattr(model, "is_quantized", False) and not _is_of_gguf(model)
-    if not (spread or quantised):
-        nn.Module.to(model, torch.device(device))
-    elif asked and torch.device(device).type != model.device.type:
-        raise ValueError(
-            f"device: {str(device)!r} given, but {type(model).__name__} is quantised or spread "
-            f"over devices, and stays where it was loaded ({model.device}); pass "
-            "model_kwargs={'device_map': ...} instead."
-        )
-
-
-def _is_of_gguf(model: PreTrainedModel) -> bool:
-    """Say whether a model counts as quantised because of the file that its weights were read from.
-
-    They are plain numbers since then.
-    """
-    quantisation = getattr(model.config, "quantization_config", None)
-    return str(getattr(quantisation, "quant_method", "")).lower().endswith("gguf")

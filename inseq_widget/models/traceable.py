@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 import torch
@@ -28,10 +29,11 @@ from inseq_widget.models.faults import (
     named_step,
     not_numbers,
 )
-from inseq_widget.models.interventions import Given
-from inseq_widget.models.padding import rows_of
+from inseq_widget.models.interventions import Given, cut_before_head
+from inseq_widget.models.padding import filling_id, rows_of, step_ids
 from inseq_widget.models.positions import check_length, position_limits
 from inseq_widget.models.state import left_untouched
+from inseq_widget.models.structure import stacks_of
 from inseq_widget.models.trace import Batch, Stack, Trace
 
 Message = Mapping[str, str]
@@ -49,10 +51,37 @@ class TraceableModel(ABC):
     """
 
     architecture: Literal["decoder_only", "encoder_decoder"]
+    # Whether the tokenizer adds the special tokens that it always adds.
+    adds_special_tokens = True
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         self.model = model
         self.tokenizer = tokenizer
+
+    def without_special_tokens(self) -> TraceableModel:
+        """Give the same model, reading texts without adding special tokens to them."""
+        plain = copy.copy(self)
+        plain.adds_special_tokens = False
+        return plain
+
+    @abstractmethod
+    def input_ids(self, given: TextInput) -> list[int]:
+        """Give the ids that the model reads of an input."""
+
+    @abstractmethod
+    def target_ids(self, text: str, argument: str) -> list[int]:
+        """Give the ids of a target of an encoder-decoder model, the start token first."""
+
+    @property
+    @abstractmethod
+    def start_id(self) -> int:
+        """The id that stands before a text: where the decoder starts, or begin-of-sequence.
+
+        Raises
+        ------
+        ValueError
+            When the model names none.
+        """
 
     @property
     def device(self) -> torch.device:
@@ -93,6 +122,8 @@ class TraceableModel(ABC):
         generation_args: Mapping[str, object],
         window: tuple[int | None, int | None],
         batch_size: int | None,
+        *,
+        continued: bool = False,
     ) -> list[Example]:
         """Make one example of each input: generate, or read the forced target.
 
@@ -107,6 +138,8 @@ class TraceableModel(ABC):
             ``attr_pos_start`` and ``attr_pos_end``.
         batch_size : int or None
             How many texts may be generated together.
+        continued : bool, default False
+            The generated texts of an encoder-decoder model are only how its targets begin.
 
         Returns
         -------
@@ -117,6 +150,14 @@ class TraceableModel(ABC):
         ValueError
             For a target or range that does not fit its text, or an empty generation.
         """
+
+    def _wanted(self, written: list[int]) -> list[int]:
+        """Leave out the special tokens that a generated text ends with, where they are skipped."""
+        if self.adds_special_tokens:
+            return written
+        special = set(self.tokenizer.all_special_ids)
+        last = max(n for n, token_id in enumerate(written) if token_id not in special)
+        return written[: last + 1]
 
     @abstractmethod
     def contrast_example(
@@ -145,15 +186,10 @@ class TraceableModel(ABC):
             For a source that the model cannot take, or a text without tokens.
         """
 
-    @property
-    def _stacks(self) -> dict[Stack, nn.Module]:
-        """The modules that read source and target."""
-        return {"target": self.model}
-
     @cached_property
     def _position_limits(self) -> dict[Stack, int]:
         """How many positions each stack has, where it is a fixed number."""
-        return position_limits(self._stacks)
+        return position_limits(stacks_of(self.model))
 
     def _check_lengths(self, examples: Sequence[Example]) -> None:
         """Refuse texts that are longer than the model has positions."""
@@ -247,7 +283,7 @@ class TraceableModel(ABC):
         n_steps = longest if n_steps is None else n_steps
         assert not (attention and observer), "an observer can collect rows itself"
         batch = self._batch(examples, n_steps, distinct=attention or observer is not None)
-        step_ids, step_mask = self._steps(examples, n_steps)
+        ids, step_mask = step_ids(examples, n_steps, self.device)
         rows = AttentionRows(batch.rows) if attention else None
         watching = rows if attention else observer
         with ExitStack() as stack:
@@ -263,7 +299,7 @@ class TraceableModel(ABC):
                 seen = stack.enter_context(observing(self.model, watching, *sizes))
             given = Given(embeddings or {}, tangents or {})
             leaves = stack.enter_context(self._embeddings_as_leaves(graph, given))
-            ends = stack.enter_context(self._cut_before_head(batch.rows, graph))
+            ends = stack.enter_context(cut_before_head(self.model, batch.rows, graph))
             stack.enter_context(around())
             output = self.model(**batch.inputs, use_cache=False, return_dict=True)
             logits, tangent = output.logits, None
@@ -295,7 +331,7 @@ class TraceableModel(ABC):
 
         return Trace(
             examples=examples,
-            step_ids=step_ids,
+            step_ids=ids,
             step_mask=step_mask,
             logits=logits,
             cut=ends[0],
@@ -307,27 +343,10 @@ class TraceableModel(ABC):
             gradient_fault=self.gradient_fault,
         )
 
-    def _steps(self, examples: Sequence[Example], n_steps: int) -> tuple[Tensor, Tensor]:
-        ids = torch.zeros(len(examples), n_steps, dtype=torch.long)
-        mask = torch.zeros(len(examples), n_steps, dtype=torch.bool)
-        for number, example in enumerate(examples):
-            steps = example.target[example.start : example.end][:n_steps]
-            ids[number, : len(steps)] = torch.tensor([token.id for token in steps])
-            mask[number, : len(steps)] = True
-        return ids.to(self.device), mask.to(self.device)
-
-    def _rows(self, examples: Sequence[Example], n_steps: int) -> Tensor:
-        """Give the decoder position that predicts each step, (batch, step)."""
-        rows = torch.zeros(len(examples), n_steps, dtype=torch.long)
-        for number, example in enumerate(examples):
-            count = min(example.n_steps, n_steps)
-            rows[number, :count] = torch.arange(example.start - 1, example.start - 1 + count)
-        return rows.to(self.device)
-
-    @property
+    @cached_property
     def _padding_id(self) -> int:
         """An id to fill up with; masked wherever it stands."""
-        return self.tokenizer.pad_token_id or 0
+        return filling_id(self.tokenizer, partial(self.embed, self._embedding_modules()[0][0]))
 
     @contextmanager
     def _embeddings_as_leaves(self, graph: bool, given: Given) -> Iterator[dict[Stack, Tensor]]:
@@ -353,28 +372,6 @@ class TraceableModel(ABC):
             for module in expected:
                 hooks.callback(module.register_forward_hook(keep).remove)
             yield leaves
-
-    @contextmanager
-    def _cut_before_head(self, rows: Tensor, graph: bool) -> Iterator[list[Tensor]]:
-        """Send only the wanted rows into the output head, detached from what made them."""
-        ends: list[Tensor] = []
-        head = self.model.get_output_embeddings()
-        if head is None or isinstance(head, nn.Embedding):  # the input's, where they are tied
-            yield ends
-            return
-
-        def cut(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            hidden = rows_of(arguments[0], rows)
-            # Without a graph there is nothing to cut, and a direction goes on into the head.
-            leaf = hidden.detach().requires_grad_() if graph else hidden
-            ends[:] = [hidden, leaf]
-            return (leaf, *arguments[1:])
-
-        hook = head.register_forward_pre_hook(cut)
-        try:
-            yield ends
-        finally:
-            hook.remove()
 
     def _check_numbers(
         self, logits: Tensor, mask: Tensor, examples: list[Example], batch: Batch

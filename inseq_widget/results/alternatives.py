@@ -77,12 +77,15 @@ def check_whole_text(sequence: FeatureAttributionSequenceOutput, step: int) -> N
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
     """
-    n_steps = len(sequence.steps)
-    if not -n_steps <= step < n_steps:
-        raise ValueError(f"step: {step} given; there are {n_steps} steps, 0 to {n_steps - 1}.")
-    seen = sequence.target[: sequence.attr_pos_start + step % n_steps + 1]
+    if not hasattr(sequence, "attr_pos_start"):
+        raise TypeError(
+            f"sequence: a {type(sequence).__name__} given; pass one sequence of an output, such "
+            "as out[0]."
+        )
+    place = step_index(step, len(sequence.steps), "step")
+    seen = sequence.target[: sequence.attr_pos_start + place + 1]
     joined = any(token.id < 0 for token in [*sequence.source, *seen])
     if joined or (sequence.info["aggregation"] and not _is_whole(sequence, seen)):
         raise ValueError(

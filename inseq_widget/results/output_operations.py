@@ -40,12 +40,12 @@ class OutputOperations:
         """
         return [sequence.to_xarray() for sequence in self._as_output()]
 
-    def weight_attributions(self, step_fn_id: str) -> FeatureAttributionOutput:
+    def weight_attributions(self, step_score_id: str) -> FeatureAttributionOutput:
         """Multiply the shares of each step by one of its step scores, in place.
 
         Parameters
         ----------
-        step_fn_id : str
+        step_score_id : str
             See :meth:`FeatureAttributionSequenceOutput.weight_attributions`.
 
         Returns
@@ -60,10 +60,10 @@ class OutputOperations:
         """
         output = self._as_output()
         for sequence in output:
-            check_step_score(sequence, step_fn_id)
+            check_step_score(sequence, step_score_id)
         done_before = _done(output)
         for sequence in output:
-            sequence.weight_attributions(step_fn_id)
+            sequence.weight_attributions(step_score_id)
         output.info = _info_of(output.info, output.sequence_attributions, done_before)
         output.live_model = None
         output.step_attributions = None

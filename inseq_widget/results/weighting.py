@@ -26,7 +26,7 @@ def check_step_score(sequence: FeatureAttributionSequenceOutput, name: str) -> N
     if name not in sequence.step_scores:
         there = ", ".join(sequence.step_scores) or "none"
         raise ValueError(
-            f"step_fn_id: {name!r} is no step score of this result; there are: {there}. "
+            f"weight_attributions: {name!r} is no step score of this result; there are: {there}. "
             "attribute(..., step_scores=[…]) adds others."
         )
 

@@ -74,7 +74,14 @@ def contrast_prob_diff(args: StepFunctionArgs, logprob: bool = False) -> Tensor:
     -------
     torch.Tensor, (...)
     """
-    return probability(args, logprob) - probability(args.contrasted(), logprob)
+    if args.contrast_logits is not args.logits or args.contrast_target_ids is None:
+        return probability(args, logprob) - probability(args.contrasted(), logprob)
+    # One distribution: a token less itself is then 0, and so is its gradient, to the last digit.
+    logarithms = torch.log_softmax(at_least_single(args.logits), dim=-1)
+    values = logarithms if logprob else torch.exp(logarithms)
+    ids = (args.target_ids, args.contrast_target_ids)
+    target, contrast = (values.gather(-1, each[..., None])[..., 0] for each in ids)
+    return target - contrast
 
 
 @register(contrastive=True, aggregate={"spans": "sum"})

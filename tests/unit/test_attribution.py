@@ -81,7 +81,7 @@ def test_batch_size_holds_for_generation_too(
         return generate(**keywords)
 
     monkeypatch.setattr(tiny.model, "generate", counting)
-    tiny.generate(["One", "Two"], {"max_new_tokens": 2})
+    tiny.generate(["One", "Two"], max_new_tokens=2)
     tiny.attribute(
         ["One", "Two", "Ten", "One two"],
         generation_args={"max_new_tokens": 2},

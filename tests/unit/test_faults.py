@@ -262,7 +262,7 @@ def test_the_layer_where_logits_stop_being_numbers_is_named() -> None:
     ):
         attribute(model, "Llama", "saliency")
     with pytest.raises(ValueError, match=r"next generated token .* model\.layers\.1\.mlp\.up_proj"):
-        model.generate("the nurse", {"max_new_tokens": 2})
+        model.generate("the nurse", max_new_tokens=2)
 
 
 def test_the_layer_where_logits_overflow_is_named() -> None:

@@ -59,7 +59,7 @@ def test_a_text_beyond_the_last_position_is_refused_with_its_length(name: str) -
     with pytest.raises(ValueError, match=message):
         model.attribute(["the nurse", text], ["the nurse said", target], "saliency")
     with pytest.raises(ValueError, match=rf"has \d\d tokens.*the model has {POSITIONS} positions"):
-        model.generate(words(POSITIONS + 5), {"max_new_tokens": 1})
+        model.generate(words(POSITIONS + 5), max_new_tokens=1)
 
 
 @pytest.mark.parametrize("name", sorted(LIMITED))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import inseq_widget as iw
-from inseq_widget import attribution, explainer
+from inseq_widget import explainer, explaining
 from inseq_widget.methods import layer_integrated, make_method, points
 from inseq_widget.methods.base import Job
 from inseq_widget.methods.memory import in_halves
@@ -55,7 +55,7 @@ def test_progress_adds_up_when_a_batch_had_to_be_halved(
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr(attribution, "progress_bar", lambda *_, **__: Bar())
+    monkeypatch.setattr(explaining, "progress_bar", lambda *_, **__: Bar())
     own = explainer.labelled_scores
     calls: list[int] = []
 
@@ -135,6 +135,47 @@ def test_memory_that_runs_out_on_the_way_back_makes_fewer_points_go_together(
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-9 * largest)
 
 
+@pytest.mark.parametrize(
+    ("method", "keywords"),
+    [
+        ("integrated_gradients", {"n_steps": 6, "tolerance": 0.5}),
+        ("sequential_integrated_gradients", {"n_steps": 3, "return_convergence_delta": True}),
+        ("sequential_integrated_gradients", {"n_steps": 6, "tolerance": 0.5}),
+        ("discretized_integrated_gradients", {"n_steps": 6, "tolerance": 0.5, "n_neighbors": 5}),
+        ("gradient_shap", {"stdevs": 0.1, "return_convergence_delta": True}),
+        ("layer_integrated_gradients", {"n_steps": 6, "tolerance": 0.5, "target_layer": 0}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:tolerance:UserWarning")
+def test_memory_that_runs_out_without_a_graph_makes_fewer_points_go_together(
+    method: str, keywords: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explained() -> tuple[np.ndarray, dict[str, torch.Tensor]]:
+        (sequence,) = model.attribute(text, target, method, show_progress=False, **keywords)
+        return sequence.scores.to_numpy(), sequence.step_scores
+
+    model = loaded("Llama")
+    text, target = texts("Llama")
+    expected, reported = explained()
+    forward, refused = model.model.forward, []
+
+    def short_of_memory(*arguments: object, **options: object) -> object:
+        n_points = len(options["input_ids"])
+        layers_are_looked_for = options["input_ids"].shape[1] == 3  # in a text of their own
+        if n_points > 1 and not torch.is_grad_enabled() and not layers_are_looked_for:
+            refused.append(n_points)
+            raise torch.OutOfMemoryError("no memory for this many points")
+        return forward(*arguments, **options)
+
+    monkeypatch.setattr(model.model, "forward", short_of_memory)
+    actual, scores = explained()
+    assert refused
+    largest = np.nanmax(np.abs(expected))
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-9 * largest)
+    for name, values in reported.items():
+        np.testing.assert_allclose(scores[name], values, rtol=1e-9, atol=1e-12)
+
+
 def test_a_list_of_experts_is_no_list_of_layers() -> None:
     model = loaded("Llama")
     text, target = texts("Llama")
@@ -142,10 +183,10 @@ def test_a_list_of_experts_is_no_list_of_layers() -> None:
     traceable = model._traceable
     (example,) = traceable.examples([text], [target], {}, (None, None), None)
     trace = method.trace(traceable, [example])
-    job = Job(traceable, trace, probability, False, False, lambda _: None)
-    expected = points._bytes_of_a_graph(points.Text(job, 0))
+    job = Job(traceable, trace, probability, False, 0, lambda _: None)
+    expected = points.bytes_of_a_graph(points.Text(job, 0))
     model.model.model.layers[0].mlp.experts = nn.ModuleList(nn.Identity() for _ in range(50))
-    assert points._bytes_of_a_graph(points.Text(job, 0)) == expected
+    assert points.bytes_of_a_graph(points.Text(job, 0)) == expected
 
 
 def test_an_error_of_another_kind_is_not_tried_again(tokenizer: object) -> None:

@@ -81,7 +81,7 @@ def test_an_unknown_step_score_is_refused_before_anything_changes() -> None:
     out = outputs.batch(outputs.causal(), outputs.causal(seed=1))
     out[0].step_scores["entropy"] = torch.ones(4)
     before = out[0].scores.copy(deep=True)
-    message = r"step_fn_id: 'entropy' is no step score .* there are: probability\."
+    message = r"weight_attributions: 'entropy' is no step score .* there are: probability\."
     with pytest.raises(ValueError, match=message):
         out.weight_attributions("entropy")
     np.testing.assert_array_equal(out[0].scores, before)

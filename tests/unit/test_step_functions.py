@@ -469,3 +469,21 @@ def test_a_reported_function_has_to_give_a_number_for_each_step(tiny: iw.Attribu
 
 def whole(args: StepFunctionArgs) -> Tensor:
     return args.logits.sum()
+
+
+@pytest.mark.parametrize("logprob", [False, True])
+def test_a_token_contrasted_with_itself_has_no_gradient_at_all(logprob: bool) -> None:
+    # Rounding noise in its place would be a whole column of shares.
+    logits = (
+        torch.randn(2, 3, 50, generator=torch.Generator().manual_seed(0)) * 4
+    ).requires_grad_()
+    ids = torch.randint(50, (2, 3), generator=torch.Generator().manual_seed(1))
+    other = ids.clone()
+    other[0, 0] = (ids[0, 0] + 1) % 50
+    args = StepFunctionArgs(logits, ids, contrast_logits=logits, contrast_target_ids=other)
+    values = STEP_FUNCTIONS["contrast_prob_diff"].function(args, logprob=logprob)
+    (gradient,) = torch.autograd.grad(values.sum(), logits)
+    assert values[0, 0] != 0
+    assert gradient[0, 0].abs().max() > 0
+    assert not values.detach().flatten()[1:].any()
+    assert not gradient.flatten(0, 1)[1:].any()
