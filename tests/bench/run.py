@@ -16,13 +16,14 @@ from pathlib import Path
 from cases import CASES, case_named
 from comparison import Compared, Failed, Grown, Measured
 from demo_model import NAME
-from environment import peer_python
 from folders import model_folder
 from machine import machine
 from measure import HALF, Bench, measure, say
 from processes import quiet_environment
 from rate import Rate, matrix_rate
 from report import Row, document, remarks, rows, table
+
+from tests.peer.environment import peer_python
 
 HERE = Path(__file__).resolve().parent
 
