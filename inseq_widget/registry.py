@@ -45,9 +45,9 @@ class Registry(Generic[T]):
         if name in self._entries:
             return self._entries[name]
         near = difflib.get_close_matches(str(name), self._entries, n=3, cutoff=0.5)
-        advice = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+        advice = f"did you mean {' or '.join(map(repr, near))}? There" if near else "there"
         raise ValueError(
-            f"{self._argument}: {name!r} is not known; {advice}There are {', '.join(self)}."
+            f"{self._argument}: {name!r} is not known; {advice} are {', '.join(self)}."
         )
 
     def __iter__(self) -> Iterator[str]:

@@ -17,6 +17,7 @@ for _module in (
     "alti",
     "attention",
     "attnlrp",
+    "context_cite",
     "deeplift",
     "discretized",
     "dummy",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from inseq_widget.models import Example, Stack, TraceableModel
+from inseq_widget.models import Example, Stack, Trace, TraceableModel
 
 _NAMED = ("unk", "pad", "zero", "mean")
 
@@ -60,22 +60,37 @@ class WithBaseline:
         torch.Tensor, (batch, position, feature)
         """
         own = torch.zeros(len(examples), width, dtype=torch.long)
-        stays = torch.ones(len(examples), width, dtype=torch.bool)
+        padding = torch.ones(len(examples), width, dtype=torch.bool)
         for number, example in enumerate(examples):
             tokens = example.source if stack == "source" else example.target
             ids = torch.tensor([token.id for token in tokens[:width]])
             own[number, : len(ids)] = ids
-            stays[number, : len(ids)] = (
-                torch.zeros_like(ids, dtype=torch.bool)
-                if self.include_eos_baseline
-                else ids == model.tokenizer.eos_token_id
-            )
-        if model.architecture == "encoder_decoder" and stack == "target":
-            stays[:, 0] = True
+            padding[number, : len(ids)] = False
+        stays = padding | own_baseline(model, own, stack, self.include_eos_baseline)
         embedded = model.embed(stack, own)
         return torch.where(
             stays.to(embedded.device)[..., None], embedded, self._vector(model, stack, embedded)
         )
+
+    def baselines_of(
+        self, model: TraceableModel, trace: Trace, stacks: Sequence[Stack]
+    ) -> dict[Stack, Tensor]:
+        """Give the baseline of every position of some stacks of a trace.
+
+        Parameters
+        ----------
+        model : TraceableModel
+        trace : Trace
+        stacks : sequence of str
+
+        Returns
+        -------
+        dict of str to torch.Tensor, each (batch, position, feature)
+        """
+        widths = {stack: trace.embeddings[stack].shape[1] for stack in stacks}
+        return {
+            stack: self.baselines(model, trace.examples, stack, widths[stack]) for stack in stacks
+        }
 
     def _vector(self, model: TraceableModel, stack: Stack, like: Tensor) -> Tensor:
         """Give the embedding that says nothing, (feature,)."""
@@ -86,6 +101,38 @@ class WithBaseline:
         token_id = baseline_id(model, self.baseline)
         assert token_id is not None
         return model.embed(stack, torch.tensor([token_id]))[0]
+
+
+def own_baseline(
+    model: TraceableModel,
+    ids: Tensor,
+    stack: Stack,
+    include_eos_baseline: bool,
+    *,
+    started: bool = True,
+) -> Tensor:
+    """Say which tokens are their own baseline: ends of sequence, and the decoder's start token.
+
+    Parameters
+    ----------
+    model : TraceableModel
+    ids : torch.Tensor of int, (batch, position)
+    stack : {"source", "target"}
+    include_eos_baseline : bool
+        End-of-sequence tokens are not.
+    started : bool, default True
+        Whether targets of an encoder-decoder model begin with its start token.
+
+    Returns
+    -------
+    torch.Tensor of bool, (batch, position)
+    """
+    own = torch.zeros_like(ids, dtype=torch.bool)
+    if not include_eos_baseline and model.tokenizer.eos_token_id is not None:
+        own = ids == model.tokenizer.eos_token_id
+    if started and model.architecture == "encoder_decoder" and stack == "target":
+        own[:, 0] = True
+    return own
 
 
 def baseline_id(model: TraceableModel, baseline: str | int) -> int | None:

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from inseq_widget.methods.base import Job
-from inseq_widget.methods.baselines import WithBaseline
 from inseq_widget.methods.features import Features
-from inseq_widget.methods.perturbed import PerturbedRuns
+from inseq_widget.methods.perturbed import PerturbedRuns, WithRuns
 from inseq_widget.models import Example, Stack
 
 
@@ -25,8 +24,8 @@ class Coalitions:
     example : Example
         The text; one of the job's.
     features : Features
-    baseline : WithBaseline
-        What stands in the place of a feature that is not in the coalition.
+    method : WithRuns
+        It knows what stands in the place of a feature that is not in the coalition.
 
     Attributes
     ----------
@@ -35,10 +34,8 @@ class Coalitions:
     n_players : int
     """
 
-    def __init__(
-        self, job: Job, example: Example, features: Features, baseline: WithBaseline
-    ) -> None:
-        self._runs = PerturbedRuns(job, example, features, baseline)
+    def __init__(self, job: Job, example: Example, features: Features, method: WithRuns) -> None:
+        self._runs = PerturbedRuns(job, example, features, method)
         self._players = self._runs.replaceable.nonzero()[:, 0]
         self._visible = self._runs.visible[self._players]
         self._advance = job.advance

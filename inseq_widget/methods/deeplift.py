@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from inseq_widget.methods.base import AttributionMethod, BatchScores, Job, register
@@ -20,13 +21,21 @@ from inseq_widget.methods.layer_scores import (
     put_rows,
     with_layers,
 )
+from inseq_widget.methods.multiplied import Multiplied
 from inseq_widget.methods.rescale import Rescale, check_rescalable
 from inseq_widget.models import Stack, Trace, TraceableModel
+
+WITHOUT = {
+    "custom_attribution_func": (
+        "pass multiply_by_inputs=False and granular=True, and combine the multipliers of "
+        "raw_scores with inputs and baselines yourself."
+    )
+}
 
 
 @register
 @dataclass(frozen=True, kw_only=True)
-class DeepLift(WithBaseline, AttributionMethod):
+class DeepLift(Multiplied, WithBaseline, AttributionMethod):
     """DeepLIFT with the rescale rule (Shrikumar, Greenside and Kundaje, 2017, section 3.5.1).
 
     The score of feature *d* of input *i* at step *t* is ``(x_id − x'_id) · m_t(x_id)``, where
@@ -41,14 +50,18 @@ class DeepLift(WithBaseline, AttributionMethod):
     multiply_by_inputs : bool, default True
         Multiply the multipliers by the difference between input and baseline.
     return_convergence_delta : bool, default False
-        Report, as the step score ``deltas``, by how much the scores of a step miss the
-        difference in output between the text and its baseline.
+        Report, as the step score ``deltas``, by how much the scores of a step, those that are
+        multiplied by the difference, miss the difference in output between the text and its
+        baseline.
     """
 
     name: ClassVar[str] = "deeplift"
-    score_label: ClassVar[str] = "multiplier × (input − baseline), sum over features"
+    multiplied_label: ClassVar[str] = "multiplier × (input − baseline), sum over features"
+    alone_label: ClassVar[str] = "multiplier, sum over features"
     signed: ClassVar[bool] = True
     reduction: ClassVar[str] = "sum"
+    takes_gradients: ClassVar[bool] = True
+    without: ClassVar[Mapping[str, str]] = WITHOUT
 
     multiply_by_inputs: bool = True
     return_convergence_delta: bool = False
@@ -70,7 +83,7 @@ class DeepLift(WithBaseline, AttributionMethod):
             multiplied=self.multiply_by_inputs,
         )
         rescale = Rescale(model, len(examples))
-        baselines = baselines_of(self, job, stacks)
+        baselines = self.baselines_of(job.model, job.trace, stacks)
         baseline = model.trace(examples, embeddings=baselines, around=rescale.recording)
         trace = model.trace(examples, graph=True, around=rescale.applied)
 
@@ -81,7 +94,7 @@ class DeepLift(WithBaseline, AttributionMethod):
         put_rows(job, trace, slots, inputs, inputs(baseline), scores, 1.0)
         if not self.return_convergence_delta:
             return scores.finished()
-        return scores.finished([difference_to(baseline, job)])
+        return scores.finished(difference_to(baseline, job)[None])
 
 
 @register
@@ -96,15 +109,18 @@ class LayerDeepLift(WithBaseline, LayerMethod):
     Parameters
     ----------
     return_convergence_delta : bool, default False
-        Report, as the step score ``deltas``, by how much the scores of a step miss the
-        difference in output between the text and its baseline. With several layers there is one
+        Report, as the step score ``deltas``, by how much the scores of a step, those that are
+        multiplied by the difference, miss the difference in output between the text and its
+        baseline. With several layers there is one
         for each, ``deltas_`` and the layer's name.
     """
 
     name: ClassVar[str] = "layer_deeplift"
-    score_label: ClassVar[str] = "multiplier × (activation − baseline), sum over features"
+    multiplied_label: ClassVar[str] = "multiplier × (activation − baseline), sum over features"
+    alone_label: ClassVar[str] = "multiplier at the layer, sum over features"
     signed: ClassVar[bool] = True
     reduction: ClassVar[str] = "sum"
+    without: ClassVar[Mapping[str, str]] = WITHOUT
 
     return_convergence_delta: bool = False
 
@@ -132,7 +148,8 @@ class LayerDeepLift(WithBaseline, LayerMethod):
             differences.update(dict.fromkeys(numbers, difference))
         if not self.return_convergence_delta:
             return scores.finished()
-        return scores.finished([differences[number] for number in range(len(columns))])
+        every = [differences[number] for number in range(len(columns))]
+        return scores.finished(torch.stack(every))
 
     def _explain(
         self,
@@ -155,7 +172,7 @@ class LayerDeepLift(WithBaseline, LayerMethod):
         recorder = self.recorder(layers)
         baseline = model.trace(
             examples,
-            embeddings=baselines_of(self, job, stacks),
+            embeddings=self.baselines_of(job.model, job.trace, stacks),
             around=partial(both, recorder, rescale.recording),
         )
         baseline = with_layers(baseline, layers, recorder)
@@ -182,23 +199,6 @@ def by_stacks(columns: Sequence[Column]) -> dict[tuple[Stack, ...], list[int]]:
     for number, column in enumerate(columns):
         groups.setdefault(tuple(column.places), []).append(number)
     return groups
-
-
-def baselines_of(method: WithBaseline, job: Job, stacks: Sequence[Stack]) -> dict[Stack, Tensor]:
-    """Give the baseline of every position of some stacks, each (batch, position, feature).
-
-    Parameters
-    ----------
-    method : WithBaseline
-    job : Job
-    stacks : sequence of str
-    """
-    return {
-        stack: method.baselines(
-            job.model, job.trace.examples, stack, job.trace.embeddings[stack].shape[1]
-        )
-        for stack in stacks
-    }
 
 
 def difference_to(baseline: Trace, job: Job) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import ClassVar, Literal
 
 import torch
@@ -10,8 +12,11 @@ from torch import Tensor
 
 from inseq_widget.methods.base import AttributionMethod, BatchScores, Job, register
 from inseq_widget.methods.baselines import WithBaseline, baseline_id
+from inseq_widget.methods.forward_points import sums_along
 from inseq_widget.methods.keywords import check_choice, check_whole
-from inseq_widget.methods.points import Keep, Points, Text, each_text, summed_over_points
+from inseq_widget.methods.multiplied import Multiplied
+from inseq_widget.methods.points import Keep, Path, Text, each_text, summed_over_points
+from inseq_widget.methods.tolerance import Tolerance, check_tolerance, groups_of, reported
 from inseq_widget.models import Stack, TraceableModel
 from inseq_widget.models.precision import at_least_single
 
@@ -23,7 +28,7 @@ _TABLE = 2**25
 
 @register
 @dataclass(frozen=True)
-class DiscretizedIntegratedGradients(WithBaseline, AttributionMethod):
+class DiscretizedIntegratedGradients(Multiplied, WithBaseline, AttributionMethod):
     """Discretized integrated gradients (Sanyal and Ren, 2021, section 3).
 
     The path of an input goes from its embedding to its baseline by way of tokens that are near
@@ -45,18 +50,38 @@ class DiscretizedIntegratedGradients(WithBaseline, AttributionMethod):
     return_convergence_delta : bool, default False
         Report, as the step score ``deltas``, by how much the scores of a step miss the difference
         in output between input and baseline.
+    multiply_by_inputs : bool, default False
+        Multiply the scores, which have the path's steps as factors already, by the difference
+        between input and baseline, too. They then sum to nothing in particular; ``deltas`` are
+        of the scores without the factor.
+    tolerance : float, optional
+        Use, for each step, only as many points as bring its convergence delta within this share
+        of the magnitude of that difference, up to ``n_steps``. Paths of different length are
+        different paths: this one chooses among them. The step scores ``n_steps`` and ``deltas``
+        tell how many points it were and what is left.
     """
 
     name: ClassVar[str] = "discretized_integrated_gradients"
-    score_label: ClassVar[str] = "gradient × step, summed over a path of tokens and over features"
+    multiplied_label: ClassVar[str] = (
+        "gradient × step, summed over a path of tokens, × (input − baseline), sum over features"
+    )
+    alone_label: ClassVar[str] = "gradient × step, summed over a path of tokens and over features"
     signed: ClassVar[bool] = True
     reduction: ClassVar[str] = "sum"
+    takes_gradients: ClassVar[bool] = True
+    without: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("cache_dir", "save_cache", "overwrite_cache", "mode", "n_jobs"),
+        "neighbours are searched for in the model's memory as paths need them, by Euclidean "
+        "distance, and nothing is written to a disk: leave it out.",
+    )
 
     n_steps: int = 50
     method: Strategy = "greedy"
     n_neighbors: int = 50
     internal_batch_size: int | None = None
     return_convergence_delta: bool = False
+    multiply_by_inputs: bool = False
+    tolerance: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse keywords that cannot be meant."""
@@ -65,6 +90,7 @@ class DiscretizedIntegratedGradients(WithBaseline, AttributionMethod):
         check_whole("n_neighbors", self.n_neighbors, 1)
         if self.internal_batch_size is not None:
             check_whole("internal_batch_size", self.internal_batch_size, 1)
+        check_tolerance(self.tolerance, self.method)
 
     def attribute(self, job: Job) -> BatchScores:
         """See :meth:`AttributionMethod.attribute`."""
@@ -74,38 +100,77 @@ class DiscretizedIntegratedGradients(WithBaseline, AttributionMethod):
             )
             for stack in job.stacks
         }
-
-        def explain(text: Text, keep: Keep) -> dict[str, Tensor]:
-            return self._explain(text, keep, vocabularies)
-
-        return each_text(job, explain)
+        if self.tolerance is None:
+            return each_text(job, partial(self._explain, vocabularies=vocabularies))
+        tolerance = Tolerance(self.tolerance, self.n_steps)
+        explain = partial(self._explain_within, vocabularies=vocabularies, tolerance=tolerance)
+        scores = each_text(job, explain)
+        tolerance.warn(stacklevel=4)
+        return scores
 
     def _explain(
         self, text: Text, keep: Keep, vocabularies: dict[Stack, Vocabulary]
     ) -> dict[str, Tensor]:
-        paths: dict[Stack, Tensor] = {}
-        places: dict[Stack, Tensor] = {}
-        for stack, own in text.embeddings.items():
-            tokens = text.example.source if stack == "source" else text.example.target
-            baselines = self.baselines(text.job.model, [text.example], stack, own.shape[0])[0]
-            kinds, places[stack], firsts = _kinds(
-                [token.id for token in tokens[: own.shape[0]]], (own != baselines.to(own)).any(-1)
-            )
-            paths[stack] = vocabularies[stack].paths(
-                kinds, own[firsts], baselines.to(own)[firsts], self.n_steps, self.method
-            )
-        points = TokenPaths(paths, places)
-        totals = torch.zeros(text.example.n_steps, dtype=text.dtype)
-        done = summed_over_points(text, points, text.steps, self.internal_batch_size)
-        for window, sums in done:
-            keep(window, sums)
-            totals[list(window)] = sum(
-                (score.sum((1, 2)).cpu() for score in sums.values()), totals.new_zeros(len(window))
-            )
+        points = self._path(text, vocabularies, self.n_steps)
+        totals = self._keep_sums(text, points, text.steps, 1.0, keep)
         if not self.return_convergence_delta:
             return {}
-        at_baselines = _at_first_point(text, points)
-        return {"deltas": totals - (text.own_values() - at_baselines).to(totals)}
+        return {"deltas": totals - _difference(text, points)}
+
+    def _explain_within(
+        self,
+        text: Text,
+        keep: Keep,
+        vocabularies: dict[Stack, Vocabulary],
+        tolerance: Tolerance,
+    ) -> dict[str, Tensor]:
+        """Keep scores of as many points as each step needs."""
+
+        @cache
+        def path_of(number: int) -> TokenPaths:
+            return self._path(text, vocabularies, number)
+
+        def sums(number: int, n_steps: int) -> Tensor:
+            return sums_along(text, path_of(number), n_steps, self.internal_batch_size)
+
+        difference = _difference(text, path_of(self.n_steps))
+        needed = tolerance.points_needed(difference, sums)
+        totals = torch.zeros(text.example.n_steps, dtype=text.dtype)
+        for number, steps in groups_of(needed).items():
+            share = number * len(steps) / sum(needed)
+            totals += self._keep_sums(text, path_of(number), steps, share, keep)
+        tolerance.note(text.example, totals - difference, difference)
+        return reported(needed, totals - difference)
+
+    def _path(self, text: Text, vocabularies: dict[Stack, Vocabulary], n_steps: int) -> TokenPaths:
+        """Find the path of every input of a text."""
+        paths: dict[Stack, Tensor] = {}
+        places: dict[Stack, Tensor] = {}
+        for stack, start in text.baselines(self).items():
+            own = text.embeddings[stack]
+            tokens = text.example.source if stack == "source" else text.example.target
+            kinds, places[stack], firsts = _kinds(
+                [token.id for token in tokens[: len(own)]], (own != start).any(-1)
+            )
+            paths[stack] = vocabularies[stack].paths(
+                kinds, own[firsts], start[firsts], n_steps, self.method
+            )
+        return TokenPaths(paths, places)
+
+    def _keep_sums(
+        self, text: Text, points: TokenPaths, steps: Sequence[int], share: float, keep: Keep
+    ) -> Tensor:
+        """Hand on the scores of some steps; give their sums, (step,) of the text."""
+        totals = torch.zeros(text.example.n_steps, dtype=text.dtype)
+        done = summed_over_points(text, points, steps, self.internal_batch_size, share)
+        for window, sums in done:
+            parts = [score.sum((1, 2)).cpu() for score in sums.values()]
+            totals[list(window)] = torch.stack(parts).sum(0)
+            if self.multiply_by_inputs:
+                for stack, start in text.baselines(self).items():
+                    sums[stack] = sums[stack] * (text.embeddings[stack] - start)
+            keep(window, sums)
+        return totals
 
 
 def _kinds(ids: list[int], moving: Tensor) -> tuple[list[int], Tensor, list[int]]:
@@ -130,13 +195,14 @@ def _kinds(ids: list[int], moving: Tensor) -> tuple[list[int], Tensor, list[int]
     return [token_id for token_id, _ in numbers], torch.tensor(places, device=moving.device), firsts
 
 
-def _at_first_point(text: Text, points: TokenPaths) -> Tensor:
-    """Give the attributed function at the baselines, (step,)."""
+def _difference(text: Text, points: TokenPaths) -> Tensor:
+    """Give the difference in output between the text and its baselines, (step,)."""
     trace = text.trace(points.at(slice(0, 1)))
-    return text.job.values(trace.logits.detach(), trace.step_ids).detach()[0]
+    at_baselines = text.job.values(trace.logits.detach(), trace.step_ids).detach()[0]
+    return (text.own_values() - at_baselines).to("cpu", text.dtype)
 
 
-class TokenPaths(Points):
+class TokenPaths(Path):
     """Paths through the embeddings of tokens; each input has its own.
 
     Parameters
@@ -162,10 +228,16 @@ class TokenPaths(Points):
 
     def combine(self, stack: Stack, points: slice, gradients: Tensor) -> Tensor:
         """See :meth:`Points.combine`."""
-        path = self._paths[stack]
-        places = self._places[stack][: gradients.shape[2]]
-        ways = path[:, points.start + 1 : points.stop + 1] - path[:, points]
-        return torch.einsum("ipf,spif->sif", ways[places], gradients)
+        ways = self.ways(points)[stack][:, : gradients.shape[2]]
+        return torch.einsum("pif,spif->sif", ways, gradients)
+
+    def ways(self, points: slice) -> dict[Stack, Tensor]:
+        """See :meth:`Path.ways`."""
+        stop = min(points.stop, self.n_points) + 1
+        return {
+            stack: path[self._places[stack], points.start : stop].diff(dim=1).movedim(1, 0)
+            for stack, path in self._paths.items()
+        }
 
 
 class Vocabulary:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeGuard, cast
 
 import torch
 from torch import Tensor
 
 from inseq_widget.models import Example, Stack
 from inseq_widget.results import Token
+from inseq_widget.results.aggregation.token_groups import (
+    SENTENCE_END,
+    divided,
+    ends_of,
+    visible_offsets,
+)
 
-Spans = str | Sequence[tuple[int, int]]
+Pairs = Sequence[tuple[int, int]]
+Spans = str | Pairs | Sequence[Pairs]
 Place = tuple[Stack, int]
 
-# A sentence ends at a mark that no lower-case letter follows, at a mark that needs no space
-# after it, or at the end of a line; closing quotes and brackets belong to it.
-_SENTENCE_END = re.compile(
-    r"""[.!?…؟۔।]+["'”’»)\]]*(?=\s+(?![a-zß-öø-ÿ])|\s*\Z)|[。！？｡]+[」』”’）】》]*|\n+"""
-)
 _ENDS = {
-    "sentences": _SENTENCE_END,
+    "sentences": SENTENCE_END,
     "lines": re.compile(r"\n+"),
     "documents": re.compile(r"\n[^\S\n]*\n\s*"),
 }
@@ -79,22 +81,60 @@ def check_spans(spans: object, argument: str = "spans") -> None:
     ------
     ValueError, TypeError
     """
-    choices = f"one of {', '.join(SPAN_NAMES)}, or a list of (start, end) character offsets"
+    choices = (
+        f"one of {', '.join(SPAN_NAMES)}, or a list of (start, end) character offsets, "
+        "for several texts a list of them each"
+    )
     if isinstance(spans, str):
         if spans not in SPAN_NAMES:
             raise ValueError(f"{argument}: {spans!r} is not known; choose {choices}.")
         return
     if isinstance(spans, Sequence) and not spans:
         raise ValueError(f"{argument}: an empty list given; choose {choices}.")
-    if not isinstance(spans, Sequence) or not all(_is_pair(pair) for pair in spans):
+    if not isinstance(spans, Sequence) or not (
+        all(_is_pair(pair) for pair in spans)
+        or all(_is_list(own) and all(_is_pair(pair) for pair in own) for own in spans)
+    ):
         raise TypeError(f"{argument}: {spans!r} given; choose {choices}.")
-    ordered = sorted(spans)
+    if _is_pair(spans[0]):
+        _check_pairs(spans, argument)
+        return
+    for number, own in enumerate(spans):
+        if not own:
+            raise ValueError(f"{argument}: text {number} has an empty list; choose {choices}.")
+        _check_pairs(own, f"{argument} of text {number}")
+
+
+def _check_pairs(pairs: Pairs, argument: str) -> None:
+    ordered = sorted(pairs)
     for start, end in ordered:
         if not 0 <= start < end:
             raise ValueError(f"{argument}: nothing lies between {start} and {end}.")
     for before, after in pairwise(ordered):
         if after[0] < before[1]:
             raise ValueError(f"{argument}: {before} and {after} overlap; give each text one span.")
+
+
+class WithSpans:
+    """A method with the keyword ``spans``."""
+
+    spans: Spans
+
+    def check_texts(self, n_texts: int) -> None:
+        """See :meth:`~inseq_widget.methods.base.AttributionMethod.check_texts`."""
+        if _are_of_texts(self.spans) and len(self.spans) != n_texts:
+            raise ValueError(
+                f"spans: lists for {len(self.spans)} texts given for {n_texts} input_texts; each "
+                "input needs its own, or one list of offsets holds for all."
+            )
+
+
+def _are_of_texts(spans: Spans) -> bool:
+    return not isinstance(spans, str) and not _is_pair(spans[0])
+
+
+def _is_list(given: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(given, Sequence) and not isinstance(given, str)
 
 
 def _is_pair(pair: object) -> bool:
@@ -137,7 +177,8 @@ def features_of(example: Example, stacks: Sequence[Stack], spans: Spans = "token
         Those whose tokens are attributed.
     spans : {"tokens", "words", "sentences", "lines", "documents"} or list of (int, int)
         Documents end at blank lines. Pairs are offsets, end not included, into the input text:
-        source or prompt, without special tokens.
+        source or prompt, without special tokens. A list of them for each text has that of this
+        one at the text's number.
 
     Returns
     -------
@@ -151,11 +192,13 @@ def features_of(example: Example, stacks: Sequence[Stack], spans: Spans = "token
     """
     if isinstance(spans, str):
         return _named_features(example, stacks, spans)
+    if _are_of_texts(spans):
+        spans = cast("Sequence[Pairs]", spans)[example.number]
     side = "prompt" if "source" not in stacks else "source"
     tokens = [token for token in _inputs(example, stacks[0]) if token.side == side]
-    offsets = _visible_offsets(tokens)
+    offsets = visible_offsets(tokens)
     groups = []
-    for start, end in spans:
+    for start, end in cast("Pairs", spans):
         group = [
             (stacks[0], token.position)
             for token, offset in zip(tokens, offsets, strict=True)
@@ -208,31 +251,7 @@ def _numbers(tokens: Sequence[Token], spans: str) -> list[Hashable]:
         return [token.position for token in tokens]
     if spans == "words":
         return [token.word for token in tokens]
-    text = "".join(token.text for token in tokens if not token.special)
-    ends = [match.end() for match in _ENDS[spans].finditer(text)]
     numbers: list[Hashable] = []
-    part = 0
-    for token, offset in zip(tokens, _visible_offsets(tokens), strict=True):
-        if offset is None:
-            # A special token stands alone and ends what came before: another turn, another text.
-            part += 1
-            numbers.append(f"alone {token.position}")
-        else:
-            numbers.append((part, bisect_right(ends, offset)))
+    for number, (start, end) in enumerate(divided(tokens, ends_of(_ENDS[spans]))):
+        numbers += [number] * (end - start)
     return numbers
-
-
-def _visible_offsets(tokens: Sequence[Token]) -> list[int | None]:
-    """Find where in the text of its side each token begins to show; None for special tokens."""
-    text = "".join(token.text for token in tokens if not token.special)
-    offsets: list[int | None] = []
-    position = 0
-    for token in tokens:
-        if token.special:
-            offsets.append(None)
-            continue
-        blank = len(token.text) - len(token.text.lstrip())
-        visible = position + (blank if blank < len(token.text) else 0)
-        offsets.append(min(visible, max(len(text) - 1, 0)))
-        position += len(token.text)
-    return offsets

@@ -29,6 +29,7 @@ class GradientMethod(AttributionMethod):
     """A method whose score is made of the gradient at the input embeddings."""
 
     needs_graph = True
+    takes_gradients = True
 
     @abstractmethod
     def score(self, gradient: Tensor, embedding: Tensor) -> Tensor:
@@ -55,15 +56,15 @@ class GradientMethod(AttributionMethod):
         """See :meth:`AttributionMethod.attribute`."""
         trace = job.trace
         starts, scale = head_gradients(trace, job)
-        n_batch, n_steps = trace.step_ids.shape
+        n_steps = trace.step_ids.shape[1]
         dtype = scale.dtype
         kept = FeatureScores(
             {stack: trace.embeddings[stack].shape[1] for stack in job.stacks},
-            n_batch,
+            trace.examples,
             n_steps,
             trace.embeddings["target"].shape[-1],
             dtype,
-            granular=job.granular,
+            feature_bytes=job.feature_bytes,
         )
 
         def inputs(reached: Trace) -> list[Tensor]:
@@ -163,7 +164,8 @@ def head_gradients(trace: Trace, job: Job) -> tuple[Tensor, Tensor]:
     scaled = (at_logits / scale).to(trace.logits.dtype)
     if trace.logits is trace.leaf:
         return scaled, scale
-    (starts,) = torch.autograd.grad(trace.logits, trace.leaf, scaled)
+    # Several foils of a text share its trace.
+    (starts,) = torch.autograd.grad(trace.logits, trace.leaf, scaled, retain_graph=True)
     return starts, scale
 
 

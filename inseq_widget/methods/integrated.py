@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,24 +13,26 @@ from torch import Tensor
 
 from inseq_widget.methods.base import AttributionMethod, BatchScores, Job, register
 from inseq_widget.methods.baselines import WithBaseline
-from inseq_widget.methods.gradients import value_gradients
-from inseq_widget.methods.keywords import check_choice, check_number, check_whole
+from inseq_widget.methods.forward_points import sums_along, values_at
+from inseq_widget.methods.keywords import check_choice, check_whole
+from inseq_widget.methods.multiplied import Multiplied
 from inseq_widget.methods.points import (
     Keep,
+    Path,
     Points,
     Text,
     each_text,
-    points_together,
     summed_over_points,
 )
-from inseq_widget.methods.quadrature import GAUSS_LEGENDRE, RULES, Nodes, nodes_of, numbers_to_try
+from inseq_widget.methods.quadrature import GAUSS_LEGENDRE, RULES, Nodes, nodes_of
+from inseq_widget.methods.tolerance import Tolerance, check_tolerance, groups_of, reported
 from inseq_widget.models import Stack
 
 _ENDS = Nodes((0.0,), (1.0,))  # the baseline alone
 
 
 @dataclass(frozen=True)
-class Integrated(WithBaseline, AttributionMethod):
+class Integrated(Multiplied, WithBaseline, AttributionMethod):
     """Keywords of methods that integrate along straight paths.
 
     Parameters
@@ -44,19 +46,26 @@ class Integrated(WithBaseline, AttributionMethod):
         How many points go through the model together at most; by default as many as run fast.
     return_convergence_delta : bool, default False
         Report, as the step score ``deltas``, by how much the scores of a step miss what they
-        should sum to.
+        should sum to: always those that are multiplied by the difference.
     multiply_by_inputs : bool, default True
         Multiply the mean gradient by the difference between input and baseline.
+    tolerance : float, optional
+        Use, for each step, only as many points as bring its convergence delta within this share
+        of the magnitude of what the scores should sum to, up to ``n_steps``. The step scores
+        ``n_steps`` and ``deltas`` tell how many it were and what is left. How far off a number of
+        points would be is known from the derivative along the path before any gradient is taken.
     """
 
     reduction: ClassVar[str] = "sum"
     signed: ClassVar[bool] = True
+    takes_gradients: ClassVar[bool] = True
 
     n_steps: int = 50
     method: str = GAUSS_LEGENDRE
     internal_batch_size: int | None = None
     return_convergence_delta: bool = False
     multiply_by_inputs: bool = True
+    tolerance: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse keywords that cannot be meant."""
@@ -64,14 +73,51 @@ class Integrated(WithBaseline, AttributionMethod):
         check_whole("n_steps", self.n_steps, 2 if self.method == "riemann_trapezoid" else 1)
         if self.internal_batch_size is not None:
             check_whole("internal_batch_size", self.internal_batch_size, 1)
+        check_tolerance(self.tolerance, self.method, only=GAUSS_LEGENDRE)
 
-    def _baselines_of(self, text: Text) -> dict[Stack, Tensor]:
-        """Give what the embeddings of a text are compared with, (position, feature)."""
-        model = text.job.model
-        return {
-            stack: self.baselines(model, [text.example], stack, own.shape[0])[0].to(own)
-            for stack, own in text.embeddings.items()
-        }
+    @abstractmethod
+    def _path(self, text: Text, baselines: dict[Stack, Tensor], nodes: Nodes) -> Path:
+        """Give the points whose gradients are the scores."""
+
+    @abstractmethod
+    def _differences(self, text: Text, baselines: dict[Stack, Tensor]) -> Tensor:
+        """Give what the scores should sum to, (step,)."""
+
+    def attribute(self, job: Job) -> BatchScores:
+        """See :meth:`AttributionMethod.attribute`."""
+        if self.tolerance is None:
+            return each_text(job, self._explain)
+        tolerance = Tolerance(self.tolerance, self.n_steps)
+        scores = each_text(job, partial(self._explain_within, tolerance=tolerance))
+        tolerance.warn(stacklevel=4)
+        return scores
+
+    def _explain(self, text: Text, keep: Keep) -> dict[str, Tensor]:
+        baselines = text.baselines(self)
+        path = self._path(text, baselines, nodes_of(self.method, self.n_steps))
+        totals = self._keep_sums(text, path, baselines, text.steps, 1.0, keep)
+        if not self.return_convergence_delta:
+            return {}
+        return {"deltas": totals - self._differences(text, baselines)}
+
+    def _explain_within(self, text: Text, keep: Keep, tolerance: Tolerance) -> dict[str, Tensor]:
+        """Keep scores of as many points as each step needs."""
+        baselines = text.baselines(self)
+
+        def path_of(number: int) -> Path:
+            return self._path(text, baselines, nodes_of(self.method, number))
+
+        def sums(number: int, n_steps: int) -> Tensor:
+            return sums_along(text, path_of(number), n_steps, self.internal_batch_size)
+
+        differences = self._differences(text, baselines)
+        needed = tolerance.points_needed(differences, sums)
+        totals = torch.zeros(text.example.n_steps, dtype=text.dtype)
+        for number, steps in groups_of(needed).items():
+            share = number * len(steps) / sum(needed)
+            totals += self._keep_sums(text, path_of(number), baselines, steps, share, keep)
+        tolerance.note(text.example, totals - differences, differences)
+        return reported(needed, totals - differences)
 
     def _keep_sums(
         self,
@@ -104,122 +150,18 @@ class IntegratedGradients(Integrated):
     The score of feature *d* of input *i* at step *t* is ``(x_id − x'_id) · ∫ ∂f_t(x' + α(x −
     x'))/∂x_id dα``, where all attributed inputs move together from their baselines *x'*. A step's
     scores sum to ``f_t(x) − f_t(x')`` within its convergence delta.
-
-    Parameters
-    ----------
-    tolerance : float, optional
-        Use, for each step, only as many points as bring its convergence delta within this share
-        of ``|f_t(x) − f_t(x')|``, up to ``n_steps``. The step scores ``n_steps`` and ``deltas``
-        tell how many it were and what is left. How far off a number of points would be is known
-        from the derivative along the path before any gradient is taken.
     """
 
     name: ClassVar[str] = "integrated_gradients"
-    score_label: ClassVar[str] = "integrated gradient × (input − baseline), sum over features"
+    multiplied_label: ClassVar[str] = "integrated gradient × (input − baseline), sum over features"
+    alone_label: ClassVar[str] = "mean gradient along the path, sum over features"
 
-    tolerance: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse keywords that cannot be meant."""
-        super().__post_init__()
-        if self.tolerance is None:
-            return
-        check_number("tolerance", self.tolerance, positive=True)
-        if self.method != GAUSS_LEGENDRE:
-            raise ValueError(
-                f"tolerance: works with method={GAUSS_LEGENDRE!r} only, "
-                f"but method={self.method!r} was given."
-            )
-
-    def attribute(self, job: Job) -> BatchScores:
-        """See :meth:`AttributionMethod.attribute`."""
-        missed: list[tuple[float, int, Text]] = []
-        scores = each_text(job, partial(self._explain, missed=missed))
-        if missed:
-            worst, step, text = max(missed, key=lambda entry: entry[0])
-            label = text.example.target[text.example.start + step].label
-            warnings.warn(
-                f"tolerance: {len(missed)} steps are not within {self.tolerance:g} of the "
-                f"difference in output with n_steps={self.n_steps} points; the worst, {label!r}, "
-                f"is off by {worst:.3g} of it. Raise n_steps, or look at the step scores "
-                "'n_steps' and 'deltas'.",
-                stacklevel=4,
-            )
-        return scores
-
-    def _explain(
-        self, text: Text, keep: Keep, missed: list[tuple[float, int, Text]]
-    ) -> dict[str, Tensor]:
-        baselines = self._baselines_of(text)
-        if self.tolerance is None:
-            path = StraightPath(text, baselines, nodes_of(self.method, self.n_steps))
-            totals = self._keep_sums(text, path, baselines, text.steps, 1.0, keep)
-            if not self.return_convergence_delta:
-                return {}
-            return {"deltas": totals - self._differences(text, baselines)}
-        differences = self._differences(text, baselines)
-        needed = self._points_needed(text, baselines, differences)
-        totals = torch.zeros(text.example.n_steps, dtype=text.dtype)
-        for number in sorted(set(needed)):
-            steps = [step for step in text.steps if needed[step] == number]
-            path = StraightPath(text, baselines, nodes_of(self.method, number))
-            share = number * len(steps) / sum(needed)
-            totals += self._keep_sums(text, path, baselines, steps, share, keep)
-        deltas = totals - differences
-        off = ~self._within(deltas, differences)
-        for step in off.nonzero()[:, 0].tolist():
-            share_off = float(deltas[step].abs() / differences[step].abs())
-            missed.append((share_off, step, text))
-        return {"n_steps": torch.tensor(needed), "deltas": deltas}
+    def _path(self, text: Text, baselines: dict[Stack, Tensor], nodes: Nodes) -> Path:
+        return StraightPath(text, baselines, nodes)
 
     def _differences(self, text: Text, baselines: dict[Stack, Tensor]) -> Tensor:
-        """Give the difference in output between the inputs and their baselines, (step,)."""
-        at_baselines = text.values_at(StraightPath(text, baselines, _ENDS))[0]
+        at_baselines = values_at(text, StraightPath(text, baselines, _ENDS))[0]
         return (text.own_values() - at_baselines).to("cpu", text.dtype)
-
-    def _within(self, deltas: Tensor, differences: Tensor) -> Tensor:
-        assert self.tolerance is not None
-        return deltas.abs() <= self.tolerance * differences.abs()
-
-    def _points_needed(
-        self, text: Text, baselines: dict[Stack, Tensor], differences: Tensor
-    ) -> list[int]:
-        """Find the number of points that brings each step within the tolerance.
-
-        A number counts when the next larger one that is tried is within it, too: a delta can
-        pass through zero by chance. Steps that not even all points bring within it are not tried
-        any further.
-        """
-        needed = [self.n_steps] * text.example.n_steps
-        *smaller, largest = numbers_to_try(self.n_steps)
-        pending = sorted(self._steps_within(text, baselines, differences, text.steps, largest))
-        met_before: dict[int, int] = {}
-        for number in smaller:
-            if not pending:
-                break
-            within = self._steps_within(text, baselines, differences, pending, number)
-            for step in within & met_before.keys():
-                needed[step] = met_before[step]
-            pending = [step for step in pending if not (step in within and step in met_before)]
-            met_before = dict.fromkeys(within, number)
-        for step in pending:
-            needed[step] = met_before.get(step, self.n_steps)
-        return needed
-
-    def _steps_within(
-        self,
-        text: Text,
-        baselines: dict[Stack, Tensor],
-        differences: Tensor,
-        steps: Sequence[int],
-        number: int,
-    ) -> set[int]:
-        """Find which of some steps so many points bring within the tolerance."""
-        path = StraightPath(text, baselines, nodes_of(self.method, number))
-        stop = max(steps) + 1
-        integrals = _integrated_slopes(text, path, stop, self.internal_batch_size)
-        within = self._within(integrals - differences[:stop], differences[:stop])
-        return {step for step in steps if within[step]}
 
 
 @register
@@ -230,33 +172,28 @@ class SequentialIntegratedGradients(Integrated):
     As :class:`IntegratedGradients`, but one input at a time goes from its baseline to its
     embedding, while the others stay as they are. The scores of an input at a step sum to what
     the input's way from its baseline changes, ``f_t(x) − f_t(x with x'_i)``; the convergence
-    delta of a step is the sum of what its inputs miss.
+    delta of a step is the sum of what its inputs miss, and with a ``tolerance`` all inputs have
+    the same number of points at a step.
     """
 
     name: ClassVar[str] = "sequential_integrated_gradients"
-    score_label: ClassVar[str] = (
+    multiplied_label: ClassVar[str] = (
         "integrated gradient × (input − baseline), each input alone, sum over features"
     )
+    alone_label: ClassVar[str] = "mean gradient along the path, each input alone, sum over features"
 
-    def attribute(self, job: Job) -> BatchScores:
-        """See :meth:`AttributionMethod.attribute`."""
-        return each_text(job, self._explain)
+    def _path(self, text: Text, baselines: dict[Stack, Tensor], nodes: Nodes) -> Path:
+        return OneAtATime(text, baselines, nodes, resting=not self.multiply_by_inputs)
 
-    def _explain(self, text: Text, keep: Keep) -> dict[str, Tensor]:
-        baselines = self._baselines_of(text)
-        paths = OneAtATime(text, baselines, nodes_of(self.method, self.n_steps))
-        totals = self._keep_sums(text, paths, baselines, text.steps, 1.0, keep)
-        if not self.return_convergence_delta:
-            return {}
-        differences = torch.zeros_like(totals)
+    def _differences(self, text: Text, baselines: dict[Stack, Tensor]) -> Tensor:
         ends = OneAtATime(text, baselines, _ENDS)
-        if ends.n_points:
-            values = text.values_at(ends, self.internal_batch_size)
-            differences = (text.own_values() - values).sum(0).to(differences)
-        return {"deltas": totals - differences}
+        if not ends.n_points:
+            return torch.zeros(text.example.n_steps, dtype=text.dtype)
+        values = values_at(text, ends, self.internal_batch_size)
+        return (text.own_values() - values).sum(0).to("cpu", text.dtype)
 
 
-class StraightPath(Points):
+class StraightPath(Path):
     """The straight path on which all inputs move together from baseline to embedding.
 
     Parameters
@@ -269,43 +206,56 @@ class StraightPath(Points):
     def __init__(self, text: Text, baselines: dict[Stack, Tensor], nodes: Nodes) -> None:
         self.n_points = len(nodes)
         self._baselines = baselines
-        self.directions: dict[Stack, Tensor] = {
+        self._directions: dict[Stack, Tensor] = {
             stack: own - baselines[stack] for stack, own in text.embeddings.items()
         }
         some = next(iter(baselines.values()))
-        self._alphas, self.weights = some.new_tensor(nodes.alphas), some.new_tensor(nodes.weights)
+        self._alphas, self._weights = some.new_tensor(nodes.alphas), some.new_tensor(nodes.weights)
 
     def at(self, points: slice) -> dict[Stack, Tensor]:
         """See :meth:`Points.at`."""
         alphas = self._alphas[points, None, None]
         return {
             stack: self._baselines[stack] + alphas * direction
-            for stack, direction in self.directions.items()
+            for stack, direction in self._directions.items()
         }
 
     def combine(self, stack: Stack, points: slice, gradients: Tensor) -> Tensor:
         """See :meth:`Points.combine`."""
-        return torch.einsum("p,spif->sif", self.weights[points], gradients)
+        return torch.einsum("p,spif->sif", self._weights[points], gradients)
+
+    def ways(self, points: slice) -> dict[Stack, Tensor]:
+        """See :meth:`Path.ways`."""
+        weights = self._weights[points, None, None]
+        return {stack: weights * direction for stack, direction in self._directions.items()}
 
 
-class OneAtATime(Points):
+class OneAtATime(Path):
     """Straight paths of every input alone, the others at their embeddings.
-
-    Inputs that are their own baseline have none.
 
     Parameters
     ----------
     text : Text
     baselines : dict of str to torch.Tensor, (position, feature)
     nodes : Nodes
+    resting : bool, default False
+        Whether inputs that are their own baseline, which have no way to go, have points, too:
+        the mean of their gradients is not 0, only its product with their way is.
     """
 
-    def __init__(self, text: Text, baselines: dict[Stack, Tensor], nodes: Nodes) -> None:
+    def __init__(
+        self,
+        text: Text,
+        baselines: dict[Stack, Tensor],
+        nodes: Nodes,
+        *,
+        resting: bool = False,
+    ) -> None:
         self._text = text
         self._baselines = baselines
         self._moving: list[tuple[Stack, int]] = []
         for stack, own in text.embeddings.items():
-            differs = (own != baselines[stack]).any(-1)
+            differs = (own != baselines[stack]).any(-1) | resting
             self._moving += [(stack, position) for position in differs.nonzero()[:, 0].tolist()]
         self._nodes = nodes
         self.n_points = len(self._moving) * len(nodes)
@@ -336,6 +286,18 @@ class OneAtATime(Points):
                 sums[:, position] += self._nodes.weights[node] * gradients[:, run, position]
         return sums
 
+    def ways(self, points: slice) -> dict[Stack, Tensor]:
+        """See :meth:`Path.ways`."""
+        runs = self._runs(points)
+        ways = {
+            stack: own.new_zeros(len(runs), *own.shape)
+            for stack, own in self._text.embeddings.items()
+        }
+        for run, (stack, position, node) in enumerate(runs):
+            direction = self._text.embeddings[stack][position] - self._baselines[stack][position]
+            ways[stack][run, position] = self._nodes.weights[node] * direction
+        return ways
+
     def first_step(self, points: slice) -> int:
         """See :meth:`Points.first_step`."""
         start = self._text.example.start
@@ -343,25 +305,3 @@ class OneAtATime(Points):
             0 if stack == "source" else max(0, position + 1 - start)
             for stack, position, _ in self._runs(points)
         )
-
-
-def _integrated_slopes(
-    text: Text, path: StraightPath, stop: int, internal_batch_size: int | None
-) -> Tensor:
-    """Integrate the attributed function's derivative along a path, (step,), up to a step.
-
-    This is what the scores of the same points would sum to.
-    """
-    integrals = torch.zeros(stop, dtype=text.dtype)
-    for chunk in points_together(text, path.n_points, internal_batch_size):
-        n_points = chunk.stop - chunk.start
-        tangents = {
-            stack: direction.expand(n_points, -1, -1)
-            for stack, direction in path.directions.items()
-        }
-        trace = text.trace(path.at(chunk), n_steps=stop, tangents=tangents)
-        assert trace.tangent is not None
-        _, at_logits = value_gradients(trace, text.job)
-        slopes = (at_logits * trace.tangent).sum(-1).to(text.dtype)
-        integrals += (path.weights[chunk, None] * slopes).sum(0).cpu()
-    return integrals

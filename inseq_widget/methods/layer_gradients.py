@@ -23,7 +23,8 @@ class LayerGradientXActivation(LayerMethod):
     """
 
     name: ClassVar[str] = "layer_gradient_x_activation"
-    score_label: ClassVar[str] = "activation × gradient, sum over features"
+    multiplied_label: ClassVar[str] = "activation × gradient, sum over features"
+    alone_label: ClassVar[str] = "gradient at the layer, sum over features"
     signed: ClassVar[bool] = True
     reduction: ClassVar[str] = "sum"
     needs_graph: ClassVar[bool] = True

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from inseq_widget.methods.base import BatchScores, Job, register
 from inseq_widget.methods.baselines import WithBaseline
 from inseq_widget.methods.chunking import ChunkSizer
-from inseq_widget.methods.deeplift import baselines_of, by_stacks, difference_to
-from inseq_widget.methods.gradients import backward_rows, bytes_of_a_row, head_gradients
+from inseq_widget.methods.deeplift import by_stacks, difference_to
+from inseq_widget.methods.forward_points import slopes_of, without_graph
+from inseq_widget.methods.gradients import backward_chosen, head_gradients
 from inseq_widget.methods.keywords import check_choice, check_whole
+from inseq_widget.methods.layer_paths import LayerPath, Replaced, Slot
 from inseq_widget.methods.layer_scores import (
     Column,
     LayerMethod,
@@ -23,15 +26,27 @@ from inseq_widget.methods.layer_scores import (
     LayerTrace,
     with_layers,
 )
-from inseq_widget.methods.points import Text, points_together
+from inseq_widget.methods.points import Text, bytes_of_a_graph, points_together
 from inseq_widget.methods.quadrature import GAUSS_LEGENDRE, RULES, Nodes, nodes_of
+from inseq_widget.methods.tolerance import Tolerance, check_tolerance, groups_of
 from inseq_widget.models import Stack, Trace, TraceableModel
-from inseq_widget.models.activations import Call, visiting
 
 # Backward rows that go together, counting those of each pair.
 _ROWS_AT_ONCE = {"cpu": 16}
 _ROWS_AT_ONCE_ELSEWHERE = 256
-_FORWARD_LAYERS = 4  # a graph holds about as many times what a backward row needs
+
+# By column: the way of a layer in each stack that it explains.
+_Paths = Mapping[int, Mapping[Stack, LayerPath]]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Some layers and steps of a text that are explained with the same number of points."""
+
+    columns: Sequence[int]
+    n_points: int
+    steps: Sequence[int]
+    share: float
 
 
 @register
@@ -55,13 +70,21 @@ class LayerIntegratedGradients(WithBaseline, LayerMethod):
         How many pairs of layer and point go through the model together at most; by default as
         many as run fast.
     return_convergence_delta : bool, default False
-        Report, as the step score ``deltas``, by how much the scores of a step miss the
-        difference in output between the text and its baseline. With several layers there is one
-        for each, ``deltas_`` and the layer's name.
+        Report, as the step score ``deltas``, by how much the scores of a step, those that are
+        multiplied by the difference, miss the difference in output between the text and its
+        baseline. With several layers there is one for each, ``deltas_`` and the layer's name.
+    tolerance : float, optional
+        As for ``integrated_gradients``: use, for each step and layer, only as many points as bring
+        its convergence delta within this share of the magnitude of that difference, up to
+        ``n_steps``. The step scores ``n_steps`` and ``deltas`` tell how many it were and what is
+        left; with several layers, ``n_steps_`` and ``deltas_`` with the layer's name.
     """
 
     name: ClassVar[str] = "layer_integrated_gradients"
-    score_label: ClassVar[str] = "integrated gradient × (activation − baseline), sum over features"
+    multiplied_label: ClassVar[str] = (
+        "integrated gradient × (activation − baseline), sum over features"
+    )
+    alone_label: ClassVar[str] = "mean gradient along the layer's path, sum over features"
     signed: ClassVar[bool] = True
     reduction: ClassVar[str] = "sum"
 
@@ -69,6 +92,7 @@ class LayerIntegratedGradients(WithBaseline, LayerMethod):
     method: str = GAUSS_LEGENDRE
     internal_batch_size: int | None = None
     return_convergence_delta: bool = False
+    tolerance: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse keywords that cannot be meant."""
@@ -77,6 +101,7 @@ class LayerIntegratedGradients(WithBaseline, LayerMethod):
         check_whole("n_steps", self.n_steps, 2 if self.method == "riemann_trapezoid" else 1)
         if self.internal_batch_size is not None:
             check_whole("internal_batch_size", self.internal_batch_size, 1)
+        check_tolerance(self.tolerance, self.method, only=GAUSS_LEGENDRE)
 
     def check(self, model: TraceableModel) -> None:
         """See :meth:`AttributionMethod.check`."""
@@ -95,58 +120,99 @@ class LayerIntegratedGradients(WithBaseline, LayerMethod):
             several=self.gives_several,
             multiplied=self.multiply_by_inputs,
         )
-        differences: dict[int, Tensor] = {}
+        tolerance = None if self.tolerance is None else Tolerance(self.tolerance, self.n_steps)
+        differences = torch.zeros(len(columns), *trace.step_ids.shape, dtype=scores.dtype)
+        n_points = torch.zeros(differences.shape, dtype=torch.long)
         for stacks, numbers in by_stacks(columns).items():
-            chosen = {number: columns[number] for number in numbers}
             baseline = self._baseline(job, stacks)
-            differences.update(dict.fromkeys(numbers, difference_to(baseline, job)))
+            differences[numbers] = difference_to(baseline, job).to(differences)
             share = len(numbers) / len(columns) / len(trace.examples)
-            for text in range(len(trace.examples)):
-                alone = job.of_text(text, job.advance)
-                self._explain(Text(alone, text), baseline, chosen, scores, share)
-        if not self.return_convergence_delta:
-            return scores.finished()
-        return scores.finished([differences[number] for number in range(len(columns))])
+            for number, example in enumerate(trace.examples):
+                text = Text(job.of_text(number, job.advance), number)
+                paths = {column: self._path(text, baseline, columns[column]) for column in numbers}
+                wanted = differences[numbers[0], number, : example.n_steps]
+                for work in self._work(text, paths, wanted, tolerance, share):
+                    self._explain(text, paths, work, scores)
+                    for column in work.columns:
+                        n_points[column, number, list(work.steps)] = work.n_points
+        if tolerance is None:
+            return scores.finished(differences if self.return_convergence_delta else None)
+        finished = scores.finished(differences, n_points)
+        deltas = [v for name, v in finished.step_scores.items() if name.startswith("deltas")]
+        for column, own in enumerate(deltas):
+            for number, example in enumerate(trace.examples):
+                steps = slice(example.n_steps)
+                tolerance.note(example, own[number, steps], differences[column, number, steps])
+        tolerance.warn(stacklevel=4)
+        return finished
 
     def _baseline(self, job: Job, stacks: Sequence[Stack]) -> LayerTrace:
         assert isinstance(job.trace, LayerTrace)
         recorder = self.recorder(job.trace.layers)
-        run = job.model.trace(
-            job.trace.examples, embeddings=baselines_of(self, job, stacks), around=recorder
-        )
+        baselines = self.baselines_of(job.model, job.trace, stacks)
+        run = job.model.trace(job.trace.examples, embeddings=baselines, around=recorder)
         return with_layers(run, job.trace.layers, recorder)
 
-    def _explain(
+    def _work(
         self,
         text: Text,
-        baseline: LayerTrace,
-        columns: Mapping[int, Column],
-        scores: LayerScores,
+        paths: _Paths,
+        difference: Tensor,
+        tolerance: Tolerance | None,
         share: float,
-    ) -> None:
-        """Keep the scores of one text at layers that explain the same stacks."""
-        nodes = nodes_of(self.method, self.n_steps)
-        paths = {number: self._path(text, baseline, column) for number, column in columns.items()}
-        pairs = [(number, point) for number in columns for point in range(len(nodes))]
+    ) -> list[_Work]:
+        """Divide a text into layers and steps that take the same number of points."""
+        if tolerance is None:
+            return [_Work(list(paths), self.n_steps, text.steps, share)]
+        parts = []
+        for column in paths:
+            sums = partial(self._sum, text, {column: paths[column]}, column)
+            needed = tolerance.points_needed(difference, sums)
+            parts += [([column], number, steps) for number, steps in groups_of(needed).items()]
+        whole = sum(number * len(steps) for _, number, steps in parts)
+        return [
+            _Work(columns, number, steps, share * number * len(steps) / whole)
+            for columns, number, steps in parts
+        ]
+
+    def _sum(self, text: Text, paths: _Paths, column: int, n_points: int, n_steps: int) -> Tensor:
+        """Give what the scores of a layer would sum to, from slopes along its path, (step,)."""
+        nodes = nodes_of(self.method, n_points)
+        pairs = [(column, point) for point in range(n_points)]
+
+        def weighted(chunk: slice) -> Tensor:
+            some = pairs[chunk]
+            replaced = Replaced(paths, some, nodes, self.attribute_to_layer_input, moving=True)
+            trace = text.job.model.trace(
+                [text.example] * len(some), n_steps=n_steps, tangents={}, around=replaced
+            )
+            slopes = slopes_of(trace, text.job)
+            return slopes.new_tensor(nodes.weights[chunk]) @ slopes
+
+        total = torch.zeros(n_steps, dtype=text.dtype)
+        for some in without_graph(text, n_points, self.internal_batch_size, weighted):
+            total += some.cpu()
+        return total
+
+    def _explain(self, text: Text, paths: _Paths, work: _Work, scores: LayerScores) -> None:
+        """Keep the scores of some steps of a text at layers that explain the same stacks."""
+        nodes = nodes_of(self.method, work.n_points)
+        pairs = [(number, point) for number in work.columns for point in range(len(nodes))]
         sums: dict[tuple[int, Stack], Tensor] = {}
         for chunk in points_together(text, len(pairs), self.internal_batch_size):
             together = pairs[chunk]
-            for part in self._parts(text, paths, together, nodes, scores.dtype):
+            for part in self._parts(text, paths, together, nodes, work.steps, scores.dtype):
                 _add(paths, part, text.example.n_steps, sums)
-            text.job.advance(share * len(together) / len(pairs))
+            text.job.advance(work.share * len(together) / len(pairs))
             unfinished = {number for number, _ in pairs[chunk.stop :]}
             for number, stack in [key for key in sums if key[0] not in unfinished]:
+                finished = sums.pop((number, stack))[:, None]
                 difference = paths[number][stack].difference[None].to(scores.dtype)
-                scores.put(
-                    number,
-                    stack,
-                    slice(0, text.example.n_steps),
-                    sums.pop((number, stack))[:, None],
-                    difference,
-                    slice(text.number, text.number + 1),
-                )
+                for steps in _runs(work.steps):
+                    place = slice(text.number, text.number + 1)
+                    scores.put(number, stack, steps, finished[steps], difference, place)
 
-    def _path(self, text: Text, baseline: LayerTrace, column: Column) -> dict[Stack, _Path]:
+    def _path(self, text: Text, baseline: LayerTrace, column: Column) -> dict[Stack, LayerPath]:
         trace = text.job.trace
         assert isinstance(trace, LayerTrace)
         calls = [call for layer in trace.layers for call in layer.calls.values()]
@@ -157,56 +223,36 @@ class LayerIntegratedGradients(WithBaseline, LayerMethod):
                 run.activations[place][text.number, : widths[stack]].detach()
                 for run in (trace, baseline)
             )
-            paths[stack] = _Path(calls[place], other, own - other)
+            paths[stack] = LayerPath(calls[place], other, own - other)
         return paths
 
     def _parts(
         self,
         text: Text,
-        paths: Mapping[int, Mapping[Stack, _Path]],
+        paths: _Paths,
         pairs: Sequence[tuple[int, int]],
         nodes: Nodes,
+        steps: Sequence[int],
         dtype: torch.dtype,
     ) -> Iterator[_Part]:
         """Run the model at pairs of layer and point and back; in turns where memory runs out."""
         job = text.job
-        at_most = _FORWARD_LAYERS * bytes_of_a_row(job.trace)
-        sizer = ChunkSizer(job.model.device, len(pairs), at_most)
+        sizer = ChunkSizer(job.model.device, len(pairs), bytes_of_a_graph(text))
         first = 0
         while first < len(pairs):
 
             def run(rows: int, first: int = first) -> list[_Part]:
                 some = pairs[first : first + rows]
-                replaced = _Replaced(paths, some, nodes, self.attribute_to_layer_input)
-                traced = job.model.trace([text.example] * len(some), graph=True, around=replaced)
+                replaced = Replaced(paths, some, nodes, self.attribute_to_layer_input)
+                traced = job.model.trace(
+                    [text.example] * len(some), graph=True, n_steps=steps[-1] + 1, around=replaced
+                )
                 trace = with_layers(traced, [], replaced)
-                return list(_contributions(job, trace, replaced.slots, dtype))
+                return list(_contributions(job, trace, replaced.slots, steps, dtype))
 
             parts, rows = sizer.run(run)
             first += rows
             yield from parts
-
-
-@dataclass(frozen=True)
-class _Path:
-    """The straight path between what a layer gives at the baseline and at the text.
-
-    ``baseline`` and ``difference`` are (position, feature).
-    """
-
-    call: Call
-    baseline: Tensor
-    difference: Tensor
-
-
-@dataclass(frozen=True)
-class _Slot:
-    """Where in a batch of pairs the points of one layer are."""
-
-    column: int
-    stack: Stack
-    rows: slice
-    weights: Tensor
 
 
 @dataclass(frozen=True)
@@ -218,67 +264,12 @@ class _Part:
 
     column: int
     stack: Stack
-    steps: slice
+    steps: Sequence[int]
     sums: Tensor
 
 
-class _Replaced:
-    """Puts points on the paths of layers in the place of what they give.
-
-    Each row of the batch is a pair of layer and point, those of a layer behind each other.
-    """
-
-    def __init__(
-        self,
-        paths: Mapping[int, Mapping[Stack, _Path]],
-        pairs: Sequence[tuple[int, int]],
-        nodes: Nodes,
-        at_input: bool,
-    ) -> None:
-        self._at_input = at_input
-        self.slots: list[_Slot] = []
-        self._points: dict[Call, list[tuple[int, slice, Tensor]]] = {}
-        for column in dict.fromkeys(column for column, _ in pairs):
-            rows = [row for row, pair in enumerate(pairs) if pair[0] == column]
-            place = slice(rows[0], rows[-1] + 1)
-            chosen = [pairs[row][1] for row in rows]
-            for stack, path in paths[column].items():
-                alphas, weights = (
-                    path.baseline.new_tensor([values[point] for point in chosen])
-                    for values in (nodes.alphas, nodes.weights)
-                )
-                points = path.baseline + alphas[:, None, None] * path.difference
-                entry = (len(self.slots), place, points)
-                self._points.setdefault(path.call, []).append(entry)
-                self.slots.append(_Slot(column, stack, place, weights))
-        self._leaves: dict[int, Tensor] = {}
-
-    def __call__(self) -> AbstractContextManager[None]:
-        """Make a context in which one run is led through the points."""
-        leaves: dict[int, Tensor] = {}
-        self._leaves = leaves
-
-        def put(module: nn.Module, number: int, tensor: Tensor) -> Tensor | None:
-            for slot, rows, points in self._points.get(Call(module, number), []):
-                # What came before the first point has no part in any gradient.
-                others = tensor if leaves else tensor.detach()
-                leaf = points[:, : tensor.shape[1]].detach().requires_grad_()
-                leaves[slot] = leaf
-                parts = [others[: rows.start], leaf.to(tensor), others[rows.stop :]]
-                tensor = torch.cat(parts)
-            return tensor
-
-        modules = [call.module for call in self._points]
-        return visiting(modules, self._at_input, put)
-
-    @property
-    def activations(self) -> list[Tensor]:
-        """The points of the latest run, (point, position, feature), in the order of the slots."""
-        return [self._leaves[slot] for slot in range(len(self.slots))]
-
-
 def _contributions(
-    job: Job, trace: Trace, slots: Sequence[_Slot], dtype: torch.dtype
+    job: Job, trace: Trace, slots: Sequence[Slot], chosen: Sequence[int], dtype: torch.dtype
 ) -> Iterator[_Part]:
     """Weigh the gradients at pairs, and sum them over the points of each layer."""
     n_pairs = len(trace.step_ids)
@@ -288,9 +279,10 @@ def _contributions(
         return reached.activations
 
     at_once = _ROWS_AT_ONCE.get(starts.device.type, _ROWS_AT_ONCE_ELSEWHERE)
-    for steps, gradients, _ in backward_rows(trace, starts, inputs, max(1, at_once // n_pairs)):
+    at_once = max(1, at_once // n_pairs)
+    for steps, gradients, _ in backward_chosen(trace, starts, inputs, chosen, at_once):
         for slot, gradient in zip(slots, gradients, strict=True):
-            unscaled = scale[slot.rows, steps].movedim(1, 0)[..., None].to(gradient.device)
+            unscaled = scale[slot.rows, list(steps)].movedim(1, 0)[..., None].to(gradient.device)
             sums = torch.einsum(
                 "spif,p->sif",
                 gradient.to(dtype) * unscaled,
@@ -300,7 +292,7 @@ def _contributions(
 
 
 def _add(
-    paths: Mapping[int, Mapping[Stack, _Path]],
+    paths: _Paths,
     part: _Part,
     n_steps: int,
     sums: dict[tuple[int, Stack], Tensor],
@@ -310,4 +302,11 @@ def _add(
     if key not in sums:
         shape = paths[part.column][part.stack].difference.shape
         sums[key] = part.sums.new_zeros(n_steps, *shape)
-    sums[key][part.steps, : part.sums.shape[1]] += part.sums
+    sums[key][list(part.steps), : part.sums.shape[1]] += part.sums
+
+
+def _runs(steps: Sequence[int]) -> Iterator[slice]:
+    """Divide steps into those that follow each other."""
+    for _, members in groupby(enumerate(steps), lambda pair: pair[1] - pair[0]):
+        together = [step for _, step in members]
+        yield slice(together[0], together[-1] + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from inseq_widget.methods.base import AttributionMethod, BatchScores, Job
 from inseq_widget.methods.gradients import backward_rows, head_gradients
 from inseq_widget.methods.kept import FeatureScores
+from inseq_widget.methods.multiplied import Multiplied
 from inseq_widget.models import Example, Stack, Trace, TraceableModel
 from inseq_widget.models.activations import LocatedLayer, Recorder, locate
 from inseq_widget.models.layers import (
@@ -67,7 +68,7 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerMethod(AttributionMethod):
+class LayerMethod(Multiplied, AttributionMethod):
     """A method that explains with the activations of layers.
 
     A layer whose activations have a position for each encoder token attributes the source; one
@@ -88,6 +89,8 @@ class LayerMethod(AttributionMethod):
     multiply_by_inputs : bool, default True
         Multiply gradients by activations, or by their difference from the baseline's.
     """
+
+    takes_gradients: ClassVar[bool] = True
 
     target_layer: TargetLayer = None
     attribute_to_layer_input: bool = False
@@ -204,11 +207,11 @@ class LayerScores:
         self._totals = torch.zeros(len(columns), n_batch, n_steps, dtype=self.dtype)
         self._kept = FeatureScores(
             widths,
-            n_batch,
+            trace.examples,
             n_steps,
             n_features,
             self.dtype,
-            granular=job.granular,
+            feature_bytes=job.feature_bytes,
             layers=self._names if several else (),
         )
         for number, column in enumerate(columns):
@@ -250,24 +253,30 @@ class LayerScores:
             texts,
         )
 
-    def finished(self, differences: Sequence[Tensor] | None = None) -> BatchScores:
+    def finished(
+        self, differences: Tensor | None = None, n_points: Tensor | None = None
+    ) -> BatchScores:
         """Give all scores.
 
         Parameters
         ----------
-        differences : sequence of torch.Tensor, each (batch, step), optional
+        differences : torch.Tensor, (layer, batch, step), optional
             What the scores of each layer should sum to; where given, the steps report by how
             much they miss it.
+        n_points : torch.Tensor of int, (layer, batch, step), optional
+            How many points the scores of each layer are made of, to be reported.
 
         Returns
         -------
         BatchScores
         """
-        deltas = {}
-        if differences is not None:
-            for name, total, difference in zip(self._names, self._totals, differences, strict=True):
-                deltas[f"deltas_{name}" if self._several else "deltas"] = total - difference.cpu()
-        return self._kept.finished(deltas)
+        reported = {}
+        wanted = {"deltas": None if differences is None else self._totals - differences.cpu()}
+        wanted["n_steps"] = n_points
+        for name, values in wanted.items():
+            for layer, own in zip(self._names, values if values is not None else (), strict=False):
+                reported[f"{name}_{layer}" if self._several else name] = own
+        return self._kept.finished(reported)
 
 
 def put_rows(

@@ -10,17 +10,24 @@ from torch import Tensor
 
 from inseq_widget.methods.base import AttributionMethod, BatchScores, Job, register
 from inseq_widget.methods.baselines import WithBaseline
+from inseq_widget.methods.forward_points import values_at
 from inseq_widget.methods.keywords import check_choice, check_number, check_whole
+from inseq_widget.methods.multiplied import Multiplied
 from inseq_widget.methods.points import Keep, Points, Text, each_text, summed_over_points
 from inseq_widget.models import Stack, TraceableModel
 
-_SMOOTHINGS = ("smoothgrad", "smoothgrad_sq", "vargrad")
+# What a score is of the gradient.
+_SMOOTHINGS = {
+    "smoothgrad": "gradient",
+    "smoothgrad_sq": "squared gradient",
+    "vargrad": "variance of the gradient",
+}
 _ROWS_OF_VOCABULARY = 8192
 
 
 @register
 @dataclass(frozen=True)
-class GradientShap(WithBaseline, AttributionMethod):
+class GradientShap(Multiplied, WithBaseline, AttributionMethod):
     """Gradient SHAP (Lundberg and Lee, 2017; Erion et al., 2021, as expected gradients).
 
     The score of feature *d* of input *i* at step *t* is the mean over samples of ``(x_id − x'_id)
@@ -35,16 +42,19 @@ class GradientShap(WithBaseline, AttributionMethod):
     multiply_by_inputs : bool, default True
         Multiply the gradient by the difference between input and baseline.
     return_convergence_delta : bool, default False
-        Report, as the step score ``deltas``, by how much the scores of a step miss the mean
-        difference in output between the samples' inputs and the baseline.
+        Report, as the step score ``deltas``, by how much the scores of a step, those that are
+        multiplied by the difference, miss the mean difference in output between the samples'
+        inputs and the baseline.
     seed : int, default 0
         Of the random numbers of each text.
     """
 
     name: ClassVar[str] = "gradient_shap"
-    score_label: ClassVar[str] = "mean gradient × (input − baseline), sum over features"
+    multiplied_label: ClassVar[str] = "mean gradient × (input − baseline), sum over features"
+    alone_label: ClassVar[str] = "mean gradient between baseline and input, sum over features"
     signed: ClassVar[bool] = True
     reduction: ClassVar[str] = "sum"
+    takes_gradients: ClassVar[bool] = True
 
     n_samples: int = 5
     stdevs: float = 0.0
@@ -57,21 +67,13 @@ class GradientShap(WithBaseline, AttributionMethod):
         check_whole("n_samples", self.n_samples, 1)
         check_number("stdevs", self.stdevs)
         check_whole("seed", self.seed, 0)
-        if self.return_convergence_delta and not self.multiply_by_inputs:
-            raise ValueError(
-                "return_convergence_delta: without multiply_by_inputs the scores are not meant to "
-                "sum to a difference in output; leave one of the two."
-            )
 
     def attribute(self, job: Job) -> BatchScores:
         """See :meth:`AttributionMethod.attribute`."""
         return each_text(job, self._explain)
 
     def _explain(self, text: Text, keep: Keep) -> dict[str, Tensor]:
-        baselines = {
-            stack: self.baselines(text.job.model, [text.example], stack, own.shape[0])[0].to(own)
-            for stack, own in text.embeddings.items()
-        }
+        baselines = text.baselines(self)
         generator = torch.Generator().manual_seed(self.seed)
         alphas = torch.rand(self.n_samples, generator=generator, dtype=torch.float64)
         deviations = dict.fromkeys(text.embeddings, self.stdevs)
@@ -80,19 +82,21 @@ class GradientShap(WithBaseline, AttributionMethod):
         totals = torch.zeros(text.example.n_steps, dtype=text.dtype)
         for window, sums in summed_over_points(text, samples, text.steps):
             means = {stack: total / self.n_samples for stack, total in sums.items()}
-            keep(window, means)
+            multiplied = {stack: mean[..., -1] for stack, mean in means.items()}
+            keep(window, {stack: mean[..., 0] for stack, mean in means.items()})
             totals[list(window)] = sum(
-                (mean.sum((1, 2)).cpu() for mean in means.values()), totals.new_zeros(len(window))
+                (mean.sum((1, 2)).cpu() for mean in multiplied.values()),
+                totals.new_zeros(len(window)),
             )
         if not self.return_convergence_delta:
             return {}
         above = text.own_values()
         if self.stdevs:
             ends = Interpolated(inputs, baselines, torch.ones(self.n_samples), multiplied=True)
-            above = text.values_at(ends).mean(0)
+            above = values_at(text, ends).mean(0)
         start = {stack: own[:1] for stack, own in inputs.items()}
         beginning = Interpolated(start, baselines, torch.zeros(1), multiplied=True)
-        return {"deltas": totals - (above - text.values_at(beginning)[0]).to(totals)}
+        return {"deltas": totals - (above - values_at(text, beginning)[0]).to(totals)}
 
 
 @register
@@ -121,9 +125,9 @@ class SmoothGrad(AttributionMethod):
     """
 
     name: ClassVar[str] = "smooth_grad"
-    score_label: ClassVar[str] = "gradient over noisy inputs, norm over features"
     signed: ClassVar[bool] = False
     reduction: ClassVar[str] = "norm"
+    takes_gradients: ClassVar[bool] = True
 
     n_samples: int = 10
     stdevs: float = 0.15
@@ -137,6 +141,16 @@ class SmoothGrad(AttributionMethod):
         check_whole("n_samples", self.n_samples, 1)
         check_number("stdevs", self.stdevs)
         check_whole("seed", self.seed, 0)
+
+    @property
+    def score_label(self) -> str:
+        """See :class:`AttributionMethod`."""
+        return f"{_SMOOTHINGS[self.nt_type]} over noisy inputs, norm over features"
+
+    @property
+    def is_signed(self) -> bool:
+        """See :attr:`AttributionMethod.is_signed`; a square and a variance have none."""
+        return super().is_signed and self.nt_type == "smoothgrad"
 
     def attribute(self, job: Job) -> BatchScores:
         """See :meth:`AttributionMethod.attribute`."""
@@ -173,7 +187,7 @@ class Interpolated(Points):
     alphas : torch.Tensor, (sample,)
         0 at the baseline, 1 at the input.
     multiplied : bool
-        Whether gradients are multiplied by the difference between input and baseline.
+        Whether gradients are wanted only multiplied by the difference between input and baseline.
     """
 
     def __init__(
@@ -201,11 +215,11 @@ class Interpolated(Points):
         }
 
     def combine(self, stack: Stack, points: slice, gradients: Tensor) -> Tensor:
-        """See :meth:`Points.combine`."""
-        if not self._multiplied:
-            return gradients.sum(1)
+        """See :meth:`Points.combine`; what has been multiplied is last in the last dimension."""
         directions = self._directions[stack][points, : gradients.shape[2]]
-        return torch.einsum("pif,spif->sif", directions, gradients)
+        multiplied = torch.einsum("pif,spif->sif", directions, gradients)
+        kept = [multiplied] if self._multiplied else [gradients.sum(1), multiplied]
+        return torch.stack(kept, dim=-1)
 
 
 class NoisyInputs(Points):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from inseq_widget.methods.base import Job
 from inseq_widget.methods.baselines import WithBaseline
 from inseq_widget.methods.chunking import ChunkSizer
 from inseq_widget.methods.features import Features
+from inseq_widget.methods.keywords import check_whole
 from inseq_widget.models import Example, Stack
 from inseq_widget.models.faults import named_step
 from inseq_widget.models.reruns import Reruns
@@ -20,6 +22,25 @@ from inseq_widget.models.reruns import Reruns
 # reading the weights on a processor, keeping a graphics card busy.
 _START_COST = {"cpu": 28}
 _START_COST_ELSEWHERE = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithRuns(WithBaseline):
+    """Keywords of a method that runs a text again and again with inputs taken away.
+
+    Parameters
+    ----------
+    perturbations_per_eval : int, optional
+        How many such texts go through the model together at most; by default as many as run fast.
+        It changes no score.
+    """
+
+    perturbations_per_eval: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse keywords that cannot be meant."""
+        if self.perturbations_per_eval is not None:
+            check_whole("perturbations_per_eval", self.perturbations_per_eval, 1)
 
 
 class PerturbedRuns:
@@ -35,8 +56,8 @@ class PerturbedRuns:
         The text; one of the job's.
     features : Features
         What is taken away together.
-    baseline : WithBaseline
-        What stands in its place.
+    method : WithRuns
+        It knows what stands in its place, and how many texts may run together.
 
     Attributes
     ----------
@@ -47,17 +68,19 @@ class PerturbedRuns:
         Whether any position of the feature comes before the step.
     replaceable : torch.Tensor of bool, (feature,)
         Whether the feature has a token that is not its own baseline.
+    n_taken : torch.Tensor, (feature, step)
+        How many of those tokens the step sees.
     """
 
     clean: Tensor
     n_features: int
     visible: Tensor
     replaceable: Tensor
+    n_taken: Tensor
 
-    def __init__(
-        self, job: Job, example: Example, features: Features, baseline: WithBaseline
-    ) -> None:
+    def __init__(self, job: Job, example: Example, features: Features, method: WithRuns) -> None:
         self._job = job
+        self._at_most = method.perturbations_per_eval
         self._example = example
         self._reruns = Reruns(job.model, example)
         steps = example.target[example.start : example.end]
@@ -67,7 +90,7 @@ class PerturbedRuns:
         self._differs: dict[Stack, Tensor] = {}
         for stack in job.stacks:
             embedded = self._reruns.embeddings[stack]
-            (stand_in,) = baseline.baselines(job.model, [example], stack, len(embedded))
+            (stand_in,) = method.baselines(job.model, [example], stack, len(embedded))
             self._baselines[stack] = stand_in.to(embedded)
             self._differs[stack] = (self._baselines[stack] != embedded).any(-1).cpu()
         self._group(features)
@@ -94,8 +117,11 @@ class PerturbedRuns:
         self.n_features = len(features)
         self.visible = torch.zeros(len(features), self._example.n_steps, dtype=torch.bool)
         self.replaceable = torch.zeros(len(features), dtype=torch.bool)
+        self.n_taken = torch.zeros(len(features), self._example.n_steps)
         for stack, members in self._members.items():
-            self.replaceable |= (members & self._differs[stack]).any(1)
+            taken = members & self._differs[stack]
+            self.replaceable |= taken.any(1)
+            self.n_taken += taken.float() @ self._seen(stack).float()
             if stack == "source":
                 self.visible |= members.any(1)[:, None]
             else:
@@ -126,7 +152,8 @@ class PerturbedRuns:
         firsts = [self._first_changed(gone, row) for row in range(len(distinct))]
         changed = [row for row, first in enumerate(firsts) if first is not None]
         order = sorted(changed, key=lambda row: firsts[row] or 0)
-        sizer = ChunkSizer(self._job.model.device, max(1, len(order)), self._reruns.bytes_of_a_row)
+        n_rows = max(1, min(len(order), self._at_most or len(order)))
+        sizer = ChunkSizer(self._job.model.device, n_rows, self._reruns.bytes_of_a_row)
         done = 0
         while done < len(order):
             block = self._block([firsts[row] or 0 for row in order[done:]], sizer.rows)
@@ -163,6 +190,33 @@ class PerturbedRuns:
             placed[position] = scores[feature]
             spread[stack] = placed
         return spread
+
+    def divided(self, scores: Tensor) -> dict[Stack, Tensor]:
+        """Divide the score of every feature equally among its tokens.
+
+        Parameters
+        ----------
+        scores : torch.Tensor, (feature, step)
+
+        Returns
+        -------
+        dict of str to torch.Tensor, each (position, step)
+            At every step, what the tokens of a feature have sums to its score; those that are
+            their own baseline, or come after the step, have nothing of it. NaN at positions that
+            no feature has.
+        """
+        shares = scores / self.n_taken.clamp(min=1)
+        divided = self.spread(shares)
+        for stack, placed in divided.items():
+            placed[~self._differs[stack]] *= 0
+            placed.masked_fill_(~self._seen(stack) & ~placed.isnan(), 0.0)
+        return divided
+
+    def _seen(self, stack: Stack) -> Tensor:
+        """Say which positions of a stack each step sees, (position, step)."""
+        width = len(self._differs[stack])
+        seen = torch.ones(width, self._example.n_steps, dtype=torch.bool)
+        return seen if stack == "source" else seen.triu(1 - self._example.start)
 
     def _function(self, logits: Tensor, first_step: int) -> Tensor:
         """Compute the attributed function from its ``first_step`` on, (row, step)."""

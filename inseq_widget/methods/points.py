@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from inseq_widget.methods.base import BatchScores, Job
+from inseq_widget.methods.baselines import WithBaseline
 from inseq_widget.methods.chunking import ChunkSizer
 from inseq_widget.methods.gradients import backward_chosen, bytes_of_a_row, head_gradients
 from inseq_widget.methods.kept import FeatureScores
@@ -103,31 +104,19 @@ class Text:
             tangents=tangents,
         )
 
+    def baselines(self, method: WithBaseline) -> dict[Stack, Tensor]:
+        """Give what a method compares the embeddings with, each (position, feature)."""
+        return {
+            stack: method.baselines(self.job.model, [self.example], stack, len(own))[0].to(own)
+            for stack, own in self.embeddings.items()
+        }
+
     def own_values(self) -> Tensor:
         """Give the attributed function at the text's own embeddings, (step,)."""
         trace = self.job.trace
         own = slice(self.number, self.number + 1)
         values = self.job.values(trace.logits[own].detach(), trace.step_ids[own])
         return values.detach()[0, : self.example.n_steps]
-
-    def values_at(self, points: Points, internal_batch_size: int | None = None) -> Tensor:
-        """Give the attributed function at points.
-
-        Parameters
-        ----------
-        points : Points
-        internal_batch_size : int, optional
-            How many points go together.
-
-        Returns
-        -------
-        torch.Tensor, (point, step)
-        """
-        values = []
-        for chunk in points_together(self, points.n_points, internal_batch_size):
-            trace = self.trace(points.at(chunk))
-            values.append(self.job.values(trace.logits.detach(), trace.step_ids).detach())
-        return torch.cat(values)
 
 
 class Points(ABC):
@@ -174,6 +163,23 @@ class Points(ABC):
         return 0
 
 
+class Path(Points):
+    """Points on a way from baselines to embeddings, whose gradients sum to scores."""
+
+    @abstractmethod
+    def ways(self, points: slice) -> dict[Stack, Tensor]:
+        """Give what the gradient at some of the points is multiplied by, in the sum of all scores.
+
+        Parameters
+        ----------
+        points : slice
+
+        Returns
+        -------
+        dict of str to torch.Tensor, each (point, position, feature)
+        """
+
+
 def each_text(job: Job, explain: Callable[[Text, Keep], dict[str, Tensor]]) -> BatchScores:
     """Explain the texts of a batch one after the other: their points are batch enough.
 
@@ -194,11 +200,11 @@ def each_text(job: Job, explain: Callable[[Text, Keep], dict[str, Tensor]]) -> B
     dtype = at_least_single(trace.logits[:0]).dtype
     kept = FeatureScores(
         {stack: trace.embeddings[stack].shape[1] for stack in job.stacks},
-        n_batch,
+        trace.examples,
         n_steps,
         trace.embeddings["target"].shape[-1],
         dtype,
-        granular=job.granular,
+        feature_bytes=job.feature_bytes,
     )
     reported: dict[str, Tensor] = {}
 
@@ -224,7 +230,7 @@ def each_text(job: Job, explain: Callable[[Text, Keep], dict[str, Tensor]]) -> B
 
 
 def points_together(text: Text, n_points: int, given: int | None) -> list[slice]:
-    """Divide points into those that go through the model together without a graph.
+    """Divide points into those that go through the model together.
 
     Parameters
     ----------
@@ -237,13 +243,20 @@ def points_together(text: Text, n_points: int, given: int | None) -> list[slice]
     -------
     list of slice
     """
-    at_once = _at_once(text, given)
+    at_once = at_once_of(text, given)
     return [slice(first, min(first + at_once, n_points)) for first in range(0, n_points, at_once)]
 
 
-def _at_once(text: Text, given: int | None) -> int:
+def at_once_of(text: Text, given: int | None) -> int:
+    """Choose how many points go through the model together: as given, or as many as run fast."""
     tokens = _TOKENS_AT_ONCE.get(text.job.model.device.type, _TOKENS_AT_ONCE_ELSEWHERE)
     return max(1, tokens // text.width) if given is None else given
+
+
+def bytes_of_a_row_of(text: Text) -> int:
+    """Guess, on the large side, what one backward row of one point takes."""
+    trace = text.job.trace
+    return bytes_of_a_row(trace) // len(trace.examples)
 
 
 def summed_over_points(
@@ -275,8 +288,8 @@ def summed_over_points(
         Some of the steps, in ascending order, all points done.
     sums : dict of str to torch.Tensor, each (step, position, ...)
     """
-    at_once = min(_at_once(text, internal_batch_size), max(1, points.n_points))
-    sizer = ChunkSizer(text.job.model.device, at_once, _bytes_of_a_graph(text))
+    at_once = min(at_once_of(text, internal_batch_size), max(1, points.n_points))
+    sizer = ChunkSizer(text.job.model.device, at_once, bytes_of_a_graph(text))
     bytes_of_a_step = sum(own.numel() for own in text.embeddings.values()) * text.dtype.itemsize
     size = max(1, _SUMS_BYTES // max(1, bytes_of_a_step))
     for end in range(len(steps), 0, -size):
@@ -359,10 +372,8 @@ def _parts(text: Text, points: Points, chunk: slice, window: Sequence[int]) -> l
     return parts
 
 
-def _bytes_of_a_graph(text: Text) -> int:
+def bytes_of_a_graph(text: Text) -> int:
     """Guess, on the large side, what the graph of one point takes."""
     stacks = lists_of_layers(text.job.model.model)
     n_layers = max((len(layers) for layers in stacks), default=1)
-    trace = text.job.trace
-    of_a_text = bytes_of_a_row(trace) // len(trace.examples)
-    return of_a_text * n_layers
+    return bytes_of_a_row_of(text) * n_layers

@@ -18,6 +18,7 @@ from inseq_widget.methods.keywords import check_whole
 from inseq_widget.models import Example, Stack, TraceableModel
 from inseq_widget.models.precision import at_least_single
 from inseq_widget.models.reruns import Reruns
+from inseq_widget.scores.step_functions import check_share
 
 
 @register
@@ -74,12 +75,9 @@ class Reagent(TextMethod):
         for keyword in ("stopping_condition_top_k", "max_probe_steps", "num_probes"):
             check_whole(keyword, getattr(self, keyword), 1)
         check_whole("seed", self.seed, 0)
-        if not 0 < self.replacing_ratio < 1:
-            raise ValueError(
-                f"replacing_ratio: {self.replacing_ratio} given; pass a number between 0 and 1."
-            )
-        if self.keep_ratio is not None and not 0 < self.keep_ratio <= 1:
-            raise ValueError(f"keep_ratio: {self.keep_ratio} given; pass a share above 0, up to 1.")
+        check_share("replacing_ratio", self.replacing_ratio, whole=False)
+        if self.keep_ratio is not None:
+            check_share("keep_ratio", self.keep_ratio)
         if (self.keep_top_n == 0) == (self.keep_ratio is None):
             raise ValueError(
                 "keep_top_n, keep_ratio: pass how many tokens to keep, or keep_top_n=0 and a "

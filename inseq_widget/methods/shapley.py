@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from inseq_widget.methods.base import Job, TextMethod, TextScores, register
-from inseq_widget.methods.baselines import WithBaseline
 from inseq_widget.methods.coalitions import Coalitions
-from inseq_widget.methods.features import Spans, check_spans, features_of
+from inseq_widget.methods.features import Spans, WithSpans, check_spans, features_of
 from inseq_widget.methods.keywords import check_whole
+from inseq_widget.methods.perturbed import WithRuns
 from inseq_widget.models import Example
 
 # How many coalitions are listed at a time; the engine runs none twice among them.
@@ -21,7 +21,7 @@ _COALITIONS_AT_ONCE = 4096
 
 @register
 @dataclass(frozen=True, kw_only=True)
-class ShapleyValueSampling(WithBaseline, TextMethod):
+class ShapleyValueSampling(WithRuns, WithSpans, TextMethod):
     """Shapley values from random orders (Castro, Gómez and Tejada, 2009, section 3).
 
     In a random order, features replace their baselines one after the other; the score of a feature
@@ -34,6 +34,8 @@ class ShapleyValueSampling(WithBaseline, TextMethod):
     ----------
     baseline, include_eos_baseline
         See :class:`~inseq_widget.methods.baselines.WithBaseline`.
+    perturbations_per_eval
+        See :class:`~inseq_widget.methods.perturbed.WithRuns`.
     n_samples : int, default 25
         How many orders. Each takes as many runs as there are features, less one.
     spans : {"tokens", "words", "sentences", "lines", "documents"} or list of (int, int)
@@ -54,6 +56,7 @@ class ShapleyValueSampling(WithBaseline, TextMethod):
 
     def __post_init__(self) -> None:
         """Refuse keywords that cannot be meant."""
+        super().__post_init__()
         check_whole("n_samples", self.n_samples, 1)
         check_spans(self.spans)
         check_whole("seed", self.seed, 0)

@@ -1,4 +1,4 @@
-"""What a run takes in place of its own embeddings, and modules in place of what they run."""
+"""What a run takes in place of its own embeddings, modules in place of others, and its cut."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
+from inseq_widget.models.padding import rows_of
 from inseq_widget.models.trace import Stack
 
 
@@ -51,3 +53,40 @@ def running(module: nn.Module, forward: Callable[..., object]) -> Iterator[None]
             del module.__dict__["forward"]
         else:
             module.__dict__["forward"] = own
+
+
+@contextmanager
+def cut_before_head(model: PreTrainedModel, rows: Tensor, graph: bool) -> Iterator[list[Tensor]]:
+    """Send only the wanted rows into the output head, detached from what made them.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    rows : torch.Tensor of int, (batch, step)
+    graph : bool
+        Whether there is a graph to cut.
+
+    Yields
+    ------
+    list of torch.Tensor, each (batch, step, feature)
+        The rows, as the end of one graph and as the beginning of another, once the model has
+        run; empty where the model has no output head to be found.
+    """
+    ends: list[Tensor] = []
+    head = model.get_output_embeddings()
+    if head is None or isinstance(head, nn.Embedding):  # the input's, where they are tied
+        yield ends
+        return
+
+    def cut(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        hidden = rows_of(arguments[0], rows)
+        # Without a graph there is nothing to cut, and a direction goes on into the head.
+        leaf = hidden.detach().requires_grad_() if graph else hidden
+        ends[:] = [hidden, leaf]
+        return (leaf, *arguments[1:])
+
+    hook = head.register_forward_pre_hook(cut)
+    try:
+        yield ends
+    finally:
+        hook.remove()

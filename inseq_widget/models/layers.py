@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from inseq_widget.models.structure import nearest_list
+from inseq_widget.models.structure import nearest_list, stacks_of
 from inseq_widget.models.trace import Stack
 from inseq_widget.models.traceable import TraceableModel
 
@@ -52,12 +52,7 @@ def layers_of(model: TraceableModel) -> dict[Stack, list[nn.Module]]:
     NotImplementedError
         When a stack does not hold its layers in a ``torch.nn.ModuleList``.
     """
-    if model.architecture == "encoder_decoder":
-        return {
-            "source": _layers(model.model.get_encoder()),
-            "target": _layers(model.model.get_decoder()),
-        }
-    return {"target": _layers(model.model)}
+    return {name: _layers(stack) for name, stack in stacks_of(model.model).items()}
 
 
 def are_several(target_layer: TargetLayer) -> bool:
@@ -131,7 +126,7 @@ def _named(model: TraceableModel, name: LayerName | None) -> Layer:
         path, module = _path_of(model, name), name
     else:
         path, module = _at_path(model, name)
-    return Layer(path, dict.fromkeys(_stacks(model), module))
+    return Layer(path, dict.fromkeys(stacks_of(model.model), module))
 
 
 def _numbered(model: TraceableModel, number: int) -> Layer:
@@ -187,10 +182,6 @@ def _path_of(model: TraceableModel, module: nn.Module) -> str:
 def _advice(model: TraceableModel) -> str:
     children = [name for name, _ in model.model.named_children()]
     return f"its modules begin with {', '.join(children)}, and layers have numbers, too."
-
-
-def _stacks(model: TraceableModel) -> list[Stack]:
-    return ["source", "target"] if model.architecture == "encoder_decoder" else ["target"]
 
 
 def _layers(stack: nn.Module) -> list[nn.Module]:

@@ -109,6 +109,8 @@ class Recording:
         Those of the encoder, where they were wanted.
     final : torch.nn.Module or None
         The norm that the last layer's output goes through, where the model has one.
+    encoder_final : torch.nn.Module or None
+        The same of the encoder, where its layers were wanted.
     """
 
     n_source: int | None = None
@@ -116,6 +118,7 @@ class Recording:
     layers: list[RecordedLayer] = field(default_factory=list)
     encoder: list[RecordedLayer] = field(default_factory=list)
     final: nn.Module | None = None
+    encoder_final: nn.Module | None = None
 
 
 @dataclass(kw_only=True)
@@ -244,12 +247,28 @@ class _Recorder:
             self._running = None
 
     def _after(self, module: nn.Module, args: tuple[object, ...], output: object) -> None:
-        """Find the norm that takes what the last layer gave."""
-        if len(self.recording.layers) < len(self._layers) or self.recording.final is not None:
-            return
-        last = self.recording.layers[-1].output
-        if args and args[0] is last and isinstance(output, Tensor) and output.shape == last.shape:
-            self.recording.final = module
+        """Find the norms that take what the last layers gave."""
+        recording = self.recording
+        if recording.final is None and _ends(recording.layers, self._layers, args, output):
+            recording.final = module
+        elif recording.encoder_final is None and _ends(
+            recording.encoder, self._encoder, args, output
+        ):
+            recording.encoder_final = module
+
+
+def _ends(
+    recorded: list[RecordedLayer],
+    layers: list[nn.Module],
+    args: tuple[object, ...],
+    output: object,
+) -> bool:
+    """Say whether a module takes what the last of some layers gave, and gives the like."""
+    if not layers or len(recorded) < len(layers):
+        return False
+    last = recorded[-1].output
+    takes = bool(args) and args[0] is last
+    return takes and isinstance(output, Tensor) and output.shape == last.shape
 
 
 def _given(args: tuple[object, ...], kwargs: dict[str, object]) -> Tensor | None:

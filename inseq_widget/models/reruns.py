@@ -14,6 +14,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from inseq_widget.models.example import Example
 from inseq_widget.models.faults import broken_logits, forward_origin, named_step, not_numbers
+from inseq_widget.models.interventions import cut_before_head
 from inseq_widget.models.out_of_memory import is_out_of_memory
 from inseq_widget.models.recording import close
 from inseq_widget.models.state import left_untouched
@@ -219,7 +220,7 @@ class Reruns:
             context.enter_context(left_untouched(self._model.model))
             context.enter_context(torch.no_grad())
             context.enter_context(_fed(self._model, given))
-            ends = context.enter_context(self._model._cut_before_head(read, False))
+            ends = context.enter_context(cut_before_head(self._model.model, read, False))
             output = self._model.model(**inputs, **options, return_dict=True)
             logits: Tensor = output.logits
         if not ends:

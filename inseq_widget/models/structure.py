@@ -3,9 +3,31 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 from torch import nn
 from transformers import PreTrainedModel
+
+if TYPE_CHECKING:
+    from inseq_widget.models.trace import Stack
+
+
+def stacks_of(model: PreTrainedModel) -> dict[Stack, nn.Module]:
+    """Find the modules that read source and target.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+
+    Returns
+    -------
+    dict of str to torch.nn.Module
+        The encoder's first. Of a model that also sees or hears, the part that reads text.
+    """
+    if model.config.is_encoder_decoder:
+        return {"source": model.get_encoder(), "target": model.get_decoder()}
+    composite = model.config.get_text_config(decoder=True) is not model.config
+    return {"target": model.get_decoder() if composite else model}
 
 
 def lists_of_layers(model: PreTrainedModel) -> list[list[nn.Module]]:
@@ -20,10 +42,7 @@ def lists_of_layers(model: PreTrainedModel) -> list[list[nn.Module]]:
     list of list of torch.nn.Module
         One list a stack, the encoder's first.
     """
-    stacks: list[nn.Module] = (
-        [model.get_encoder(), model.get_decoder()] if model.config.is_encoder_decoder else [model]
-    )
-    found = (nearest_list(stack) for stack in stacks)
+    found = (nearest_list(stack) for stack in stacks_of(model).values())
     return [layers for layers in found if layers is not None]
 
 

@@ -101,11 +101,16 @@ def sliced(output: FeatureAttributionOutput, slices: Slices | None) -> FeatureAt
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         For a dimension or a place that the scores do not have.
     """
     if not slices:
         return output
+    if not isinstance(slices, Mapping):
+        raise TypeError(
+            f"slice_dims: {slices!r} given; a mapping from dimensions works, such as "
+            "{'layer': 3} or {'head': (0, 4)}."
+        )
     sequences = [_sliced_sequence(sequence, slices) for sequence in output]
     info = _noted(output.info, slices)
     return replace(output, sequence_attributions=sequences, info=info, live_model=None)

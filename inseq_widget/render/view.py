@@ -29,7 +29,7 @@ class Look:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         For ends that no scale can have, and for a size below 1.
     """
 
@@ -40,8 +40,11 @@ class Look:
 
     def __post_init__(self) -> None:
         check_ends(self.min_val, self.max_val)
-        if self.max_show_size is not None and self.max_show_size < 1:
-            raise ValueError(f"max_show_size: {self.max_show_size} given; choose 1 or more.")
+        size = self.max_show_size
+        if size is not None and (isinstance(size, bool) or not isinstance(size, int | np.integer)):
+            raise TypeError(f"max_show_size: {size!r} given; an integer works.")
+        if size is not None and size < 1:
+            raise ValueError(f"max_show_size: {size} given; choose 1 or more.")
 
 
 PLAIN = Look()

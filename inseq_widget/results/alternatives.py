@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from inseq_widget.results.selecting import step_index
 from inseq_widget.results.tokens import Token
 
 if TYPE_CHECKING:

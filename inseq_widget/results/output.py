@@ -11,20 +11,18 @@ import pandas as pd
 
 from inseq_widget.results.display import Shows
 from inseq_widget.results.output_operations import OutputOperations
-from inseq_widget.results.provenance import Info, LiveModel
+from inseq_widget.results.provenance import AsksModel, Info, LiveModel, info_of_texts
 from inseq_widget.results.sequence import FeatureAttributionSequenceOutput
 from inseq_widget.results.steps import FeatureAttributionStepOutput, step_attributions_of
 from inseq_widget.results.tables import ScoresDict, StepScoresDict
 
 if TYPE_CHECKING:
     from inseq_widget.results.aggregation import AggregateFn, AggregatorInput
-
-if TYPE_CHECKING:
     from inseq_widget.results.storage import ScoresPrecision
 
 
 @dataclass(eq=False)
-class FeatureAttributionOutput(Shows, OutputOperations):
+class FeatureAttributionOutput(Shows, OutputOperations, AsksModel):
     """The attributions of a list of texts.
 
     Attributes
@@ -62,10 +60,11 @@ class FeatureAttributionOutput(Shows, OutputOperations):
     ) -> FeatureAttributionSequenceOutput | FeatureAttributionOutput:
         if isinstance(index, slice):
             chosen = self.sequence_attributions[index]
+            info = info_of_texts(self.info, range(len(self))[index], len(self))
             if self.step_attributions is None:
-                return FeatureAttributionOutput(chosen, self.info, self.live_model)
+                return FeatureAttributionOutput(chosen, info, self.live_model)
             steps = [step for sequence in chosen for step in step_attributions_of(sequence)]
-            return FeatureAttributionOutput(chosen, self.info, self.live_model, steps)
+            return FeatureAttributionOutput(chosen, info, self.live_model, steps)
         return self.sequence_attributions[index]
 
     def aggregate(
@@ -126,9 +125,11 @@ class FeatureAttributionOutput(Shows, OutputOperations):
         -------
         pandas.DataFrame
             The tables of the sequences below each other, with their number as the first column,
-            ``sequence``.
+            ``sequence``. Without sequences it has no rows.
         """
         frames = [sequence.to_dataframe() for sequence in self]
+        if not frames:
+            return pd.DataFrame({"sequence": []})
         for number, frame in enumerate(frames):
             frame.insert(0, "sequence", number)
         return pd.concat(frames, ignore_index=True)

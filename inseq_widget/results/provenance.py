@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypedDict
+import copy
+from collections.abc import Sequence
+from typing import Any, Protocol, TypedDict
+
+from typing_extensions import Self
 
 
 class Info(TypedDict):
@@ -44,3 +48,48 @@ class LiveModel(Protocol):
     @property
     def model_name(self) -> str:
         """Name of the model."""
+
+
+class AsksModel:
+    """Gives what has a live model copies that ask the same one, and pickles without it."""
+
+    live_model: LiveModel | None
+
+    def __copy__(self) -> Self:
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        return new
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        new = object.__new__(type(self))
+        memo[id(self)] = new
+        memo[id(self.live_model)] = self.live_model
+        new.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return new
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "live_model": None}
+
+
+def info_of_texts(info: Info, numbers: Sequence[int], count: int) -> Info:
+    """Take the part of some texts of an info, where it lists one text for each sequence.
+
+    Parameters
+    ----------
+    info : Info
+    numbers : sequence of int
+        Of the sequences.
+    count : int
+        How many sequences there are.
+
+    Returns
+    -------
+    Info
+        Shares nothing with ``info``.
+    """
+    own = copy.deepcopy(info)
+    if len(info["input_texts"]) == count:
+        own["input_texts"] = [info["input_texts"][number] for number in numbers]
+    if len(info["generated_texts"]) == count:
+        own["generated_texts"] = [info["generated_texts"][number] for number in numbers]
+    return own

@@ -14,7 +14,7 @@ import xarray as xr
 from inseq_widget.results.alternatives import StepAlternatives, alternatives_of
 from inseq_widget.results.display import Shows
 from inseq_widget.results.labelling import labelled as labelled
-from inseq_widget.results.provenance import Info, LiveModel
+from inseq_widget.results.provenance import AsksModel, Info, LiveModel
 from inseq_widget.results.reductions import (
     FUNCTIONS,
     REDUCTION_NAMES,
@@ -33,7 +33,7 @@ Architecture = Literal["decoder_only", "encoder_decoder"]
 
 
 @dataclass(eq=False)
-class FeatureAttributionSequenceOutput(Shows, SequenceOperations):
+class FeatureAttributionSequenceOutput(Shows, SequenceOperations, AsksModel):
     """The attribution of one text.
 
     Attributes

@@ -155,8 +155,6 @@ ARCHITECTURES: dict[str, Architecture] = {
         num_kv_shared_layers=2,
         laurel_rank=4,
         activation_sparsity_pattern=[0.5, 0.0, 0.0, 0.0],
-        # Of an embedding that is all zeros, as a new one for padding, it has no gradient.
-        pad_token_id=None,
     ),
     "GPT-BigCode": _causal("gpt_bigcode", GPT, multi_query=True),
     "GPT-J": _causal("gptj", GPT, rotary_dim=4),

@@ -40,7 +40,11 @@ def explained(case: Case, method: str, /, **keywords: object) -> FeatureAttribut
     """Explain a case with a method's keywords, ``method`` among them, and raw scores kept."""
     model = iw.load_model(case.model.model, method, tokenizer=case.model.tokenizer, **keywords)
     return model.attribute(
-        case.texts, case.targets, show_progress=False, attribute_target=True, granular=True
+        case.texts,
+        case.targets,
+        show_progress=False,
+        attribute_target=bool(case.model.model.config.is_encoder_decoder),
+        granular=True,
     )
 
 

@@ -214,11 +214,6 @@ def test_the_reported_progress_adds_up_to_all_of_the_work(tiny_case: Case, metho
         ("gradient_shap", {"n_samples": 0}, "n_samples: 0 given; .* at least 1"),
         ("gradient_shap", {"stdevs": -0.1}, "stdevs: -0.1 given; .* zero or above"),
         ("gradient_shap", {"seed": 0.5}, "seed: 0.5 given"),
-        (
-            "gradient_shap",
-            {"multiply_by_inputs": False, "return_convergence_delta": True},
-            "return_convergence_delta: without multiply_by_inputs",
-        ),
         ("smooth_grad", {"n_samples": "many"}, "n_samples: 'many' given"),
         ("smooth_grad", {"stdevs": float("nan")}, "stdevs: nan given"),
         ("smooth_grad", {"seed": -1}, "seed: -1 given; .* at least 0"),

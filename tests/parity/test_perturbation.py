@@ -25,9 +25,9 @@ from transformers import (
 
 import inseq_widget as iw
 from inseq_widget.methods.base import Job
-from inseq_widget.methods.baselines import WithBaseline
 from inseq_widget.methods.features import features_of
-from inseq_widget.methods.perturbed import PerturbedRuns
+from inseq_widget.methods.perturbed import PerturbedRuns, WithRuns
+from inseq_widget.models.example import Example
 from inseq_widget.models.reruns import Reruns
 from inseq_widget.results import FeatureAttributionSequenceOutput
 from inseq_widget.scores.step_functions import probability
@@ -125,7 +125,7 @@ def explain(
         PROMPT,
         whole + CONTINUATION,
         method,
-        attribute_target=True,
+        attribute_target=bool(model.model.config.is_encoder_decoder),
         attributed_fn=keywords.pop("attributed_fn", "logit"),
         show_progress=False,
         **keywords,
@@ -267,24 +267,53 @@ def test_feature_ablation_equals_captums_with_a_feature_mask(
         assert np.abs(scores - expected).max() <= TOLERANCE[scores.dtype] * largest
 
 
-def test_refining_gives_the_tokens_of_the_spans_that_matter_most_their_own_scores(
-    loaded: Loaded,
-) -> None:
+def test_refining_divides_a_span_by_what_its_tokens_do_alone(loaded: Loaded) -> None:
     model = loaded(tiny_llama)
-    tokens = explain(model, "feature_ablation").scores.to_numpy()
-    words = explain(model, "feature_ablation", spans="sentences").scores.to_numpy()
+    plain = explain(model, "feature_ablation")
+    tokens = plain.scores.to_numpy()
+    whole = explain(model, "feature_ablation", spans="sentences").scores.to_numpy()
     refined = explain(
-        model, "feature_ablation", spans="sentences", refine="tokens", top_k=1
+        model, "feature_ablation", spans="sentences", refine="tokens", n_refined=1
     ).scores.to_numpy()
-    n_prompt = 7
-    ends = [0, 4, n_prompt, len(tokens)]
-    strength = [np.nanmax(np.abs(words[a:b])) for a, b in pairwise(ends)]
-    first = int(np.argmax(strength))
-    chosen = slice(ends[first], ends[first + 1])
-    expected = words.copy()
-    expected[chosen] = tokens[chosen]
-    np.testing.assert_allclose(refined, expected, rtol=1e-9, atol=1e-15)
-    assert not np.allclose(refined[chosen], words[chosen], equal_nan=True)
+    # The prompt's two sentences, and what is written.
+    ends = [0, 4, plain.attr_pos_start, len(tokens)]
+    strength = [np.nanmax(np.abs(whole[a:b])) for a, b in pairwise(ends)]
+    for number, (start, end) in enumerate(pairwise(ends)):
+        for column in range(whole.shape[1]):
+            seen = [n for n in range(start, end) if not np.isnan(whole[n, column])]
+            if not seen:
+                continue
+            span = whole[seen[0], column]
+            alone = tokens[seen, column] if number == int(np.argmax(strength)) else 0 * seen[0]
+            rest = (span - np.sum(alone)) / len(seen)
+            expected = np.broadcast_to(alone + rest, len(seen))
+            np.testing.assert_allclose(refined[seen, column], expected, rtol=1e-8, atol=1e-14)
+    np.testing.assert_array_equal(np.isnan(refined), np.isnan(whole))
+
+
+@pytest.mark.parametrize("refine", ["tokens", "words"])
+@pytest.mark.parametrize("make", [tiny_llama, tiny_bart])
+def test_what_a_refined_text_shows_sums_to_its_spans(
+    loaded: Loaded, make: Callable[[], PreTrainedModel], refine: str
+) -> None:
+    model = loaded(make)
+    whole, refined = (
+        explain(model, "feature_ablation", spans="sentences", **keywords)
+        for keywords in ({}, {"refine": refine})
+    )
+    encoded = model.model.config.is_encoder_decoder
+    source, target = tuple(whole.source) * encoded, tuple(whole.target)
+    example = Example(source, target, 1, 1, len(target))
+    stacks = ["source", "target"] if encoded else ["target"]
+    for group in features_of(example, stacks, "sentences").groups:
+        rows = [position + len(source) * (stack == "target") for stack, position in group]
+        spans, parts = (sequence.scores.to_numpy()[rows] for sequence in (whole, refined))
+        for column in range(spans.shape[1]):
+            seen = ~np.isnan(spans[:, column])
+            if seen.any():
+                expected = spans[seen, column][0]
+                assert parts[seen, column].sum() == pytest.approx(expected, rel=1e-8, abs=1e-14)
+    assert "part" in refined.info["score_label"]
 
 
 def test_tokens_outside_given_spans_stay_and_have_no_score(loaded: Loaded) -> None:
@@ -326,7 +355,7 @@ def engine(model: iw.AttributionModel) -> PerturbedRuns:
     function = probability
     trace = traceable.trace([example])
     job = Job(traceable, trace, function, True, False, lambda _: None)
-    return PerturbedRuns(job, example, features_of(example, job.stacks), WithBaseline())
+    return PerturbedRuns(job, example, features_of(example, job.stacks), WithRuns())
 
 
 @pytest.mark.parametrize("make", [tiny_llama, tiny_mistral, tiny_gpt2, tiny_opt, tiny_bloom])
@@ -440,7 +469,7 @@ def test_features_are_visible_from_the_step_after_their_first_position(loaded: L
         ("feature_ablation", {"spans": [(0, 3), (2, 5)]}, "spans"),
         ("feature_ablation", {"spans": [(1000, 1001)]}, "spans"),
         ("feature_ablation", {"refine": "letters"}, "refine"),
-        ("feature_ablation", {"top_k": 0}, "top_k"),
+        ("feature_ablation", {"n_refined": 0}, "n_refined"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_name(

@@ -22,7 +22,7 @@ from torch import Tensor
 
 import inseq_widget as iw
 from inseq_widget.methods.base import Job, make_method
-from inseq_widget.methods.surrogate import log_odds
+from inseq_widget.methods.context_cite import log_odds
 from inseq_widget.results import FeatureAttributionOutput, FeatureAttributionSequenceOutput
 from inseq_widget.scores import StepFunctionArgs
 from inseq_widget.scores.step_functions import probability
@@ -205,6 +205,36 @@ def test_context_cite_explains_a_whole_response_as_the_paper_does(model_of: Load
             assert np.abs(scores[place] - value).max() <= TOLERANCE * largest(sequence)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"attributed_fn_args": {"logprob": False}},
+        {"attributed_fn": functools.partial(probability, logprob=False)},
+        {"attributed_fn": "probability", "logprob": False},
+    ],
+)
+def test_the_probability_is_known_whatever_its_keywords_are_given_with(
+    model_of: Loaded, given: dict[str, object]
+) -> None:
+    expected = explain(model_of("opt"), "opt", "context_cite", n_samples=12).scores
+    actual = explain(model_of("opt"), "opt", "context_cite", n_samples=12, **given).scores
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_the_logarithm_of_the_probability_is_explained_as_it_is(model_of: Loaded) -> None:
+    def log_probability(args: StepFunctionArgs) -> Tensor:
+        return probability(args, logprob=True)
+
+    own, other = (
+        explain(model_of("opt"), "opt", "context_cite", n_samples=12, **keywords).scores
+        for keywords in (
+            {"attributed_fn_args": {"logprob": True}},
+            {"attributed_fn": log_probability},
+        )
+    )
+    np.testing.assert_array_equal(own, other)
+
+
 def test_context_cite_takes_another_function_as_it_is(model_of: Loaded) -> None:
     model = model_of("opt")
     sequence = explain(model, "opt", "context_cite", n_samples=12, attributed_fn="logit")
@@ -335,7 +365,6 @@ def test_texts_without_sentences_have_no_scores(model_of: Loaded) -> None:
         ("kernel_shap", {"seed": -1}, "seed"),
         ("context_cite", {"n_samples": 1}, "n_samples"),
         ("context_cite", {"keep_prob": 0.0}, "keep_prob"),
-        ("context_cite", {"whole_response": "no"}, "whole_response: 'no' given"),
         ("context_cite", {"alpha": 0.0}, "alpha"),
     ],
 )

@@ -151,20 +151,10 @@ def _each_sequence(output: FeatureAttributionOutput) -> list[FeatureAttributionO
         replace(
             output,
             sequence_attributions=[sequence],
-            info=_info_of(output.info, number, len(output)),
+            info=info_of_texts(output.info, [number], len(output)),
         )
         for number, sequence in enumerate(output)
     ]
-
-
-def _info_of(info: Info, number: int, count: int) -> Info:
-    """Take one text's part of an info, where it lists one text for each sequence."""
-    own = info.copy()
-    if len(info["input_texts"]) == count:
-        own["input_texts"] = [info["input_texts"][number]]
-    if len(info["generated_texts"]) == count:
-        own["generated_texts"] = [info["generated_texts"][number]]
-    return own
 
 
 def _numbered(path: Path, number: int, compress: bool) -> Path:
