@@ -24,6 +24,7 @@ lab: setup ## Open the quickstart in JupyterLab
 
 test: setup $(VENV)/.chromium $(VENV)/ipykernel6/.installed ## Run all tests, in real browsers too
 	npm test
+	@$(BIN)/python tests/peer/environment.py
 	$(BIN)/python -m pytest
 
 bench: setup ## Compare speed, numbers and memory with Inseq
