@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -110,6 +111,14 @@ def step_functions(
                 f"contrast_targets: {each_name!r} compares with another text; pass "
                 "contrast_targets, or contrast_sources for an encoder-decoder model."
             )
+    used = [entry] * explains + list(found.values())
+    if contrast is not None and not any(each.contrastive or _is_foreign(each) for each in used):
+        warnings.warn(
+            "contrast_targets, contrast_sources: nothing that is explained or reported compares "
+            "with them; choose attributed_fn='contrast_prob_diff', or step_scores such as "
+            "'contrast_prob'.",
+            stacklevel=3,
+        )
     if explains and entry.needs_inputs and contrast is not None and not contrast.force_inputs:
         raise ValueError(
             f"contrast_force_inputs: {name!r} compares what is predicted under two inputs, so as "
@@ -140,6 +149,11 @@ def step_functions(
         entry.explained,
         {each: found[each].aggregate for each in found},
     )
+
+
+def _is_foreign(entry: Entry) -> bool:
+    """Say whether a function is a user's own, which may look at anything."""
+    return not getattr(entry.function, "__module__", "").startswith("inseq_widget.")
 
 
 def _own(

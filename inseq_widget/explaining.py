@@ -204,6 +204,7 @@ class Explaining(ChosenMethod):
             generate_from_target_prefix=generate_from_target_prefix,
             skip_special_tokens=skip_special_tokens,
             clean_special_chars=clean_special_chars,
+            granular=False if granular is None else granular,
         )
         causal = self._traceable.architecture == "decoder_only"
         inputs = read_inputs(input_texts, may_be_empty=causal)

@@ -106,7 +106,7 @@ class Conversation:
                 request,
                 "no_model",
                 "The model behind this heatmap is not at hand.",
-                "Attribute the text again: a saved result can be seen, not asked.",
+                "A saved or derived result can be seen, not asked: ask what attribute gave.",
             )
             return
         worker = worker_of(model)

@@ -92,7 +92,8 @@ def heatmap_figure(
     headings = [name, *step_scores, *(opening(view.sequence) for view in views)]
     texts = chain(headings, *map(_texts, views))
     with own_style():
-        sheet = Sheet(width_in_inches(width or _fitting_width(views)), texts, font, font_size)
+        given = _fitting_width(views) if width is None else width
+        sheet = Sheet(width_in_inches(given), texts, font, font_size)
         if name:
             sheet.heading(name)
         for number, view in enumerate(views):

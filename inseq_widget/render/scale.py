@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
@@ -83,10 +84,12 @@ def check_ends(min_val: float | None, max_val: float | None) -> None:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         For an end that is not a finite number, and for a low end that is not below the high one.
     """
     for name, value in (("min_val", min_val), ("max_val", max_val)):
+        if value is not None and not isinstance(value, Real):
+            raise TypeError(f"{name}: {value!r} given; a number works, or None.")
         if value is not None and not math.isfinite(value):
             raise ValueError(f"{name}: {value} given; a finite number works, or None.")
     if min_val is not None and max_val is not None and min_val >= max_val:

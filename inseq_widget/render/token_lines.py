@@ -86,8 +86,17 @@ class TokenLines:
         wrap_after: WrapAfter | None = None,
         step_score_highlight: str | None = None,
     ) -> None:
+        if not isinstance(wrap_after, int | str | Sequence | None):
+            raise TypeError(
+                f"wrap_after: {wrap_after!r} given; a number of tokens, a text or a list of texts "
+                "works."
+            )
         if isinstance(wrap_after, int) and wrap_after < 1:
             raise ValueError(f"wrap_after: {wrap_after} given; choose 1 token or more.")
+        if not isinstance(replace_char, Mapping | None):
+            raise TypeError(
+                f"replace_char: {replace_char!r} given; a mapping from text to text works."
+            )
         if replace_char and "" in replace_char:
             raise ValueError("replace_char: '' cannot be replaced; name the characters.")
         self.wrap_after = wrap_after

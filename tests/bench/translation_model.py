@@ -1,6 +1,7 @@
 """A random Marian of 60 million parameters in a folder: `python translation_model.py FOLDER`.
 
-Inseq cannot take the demo translation model. It also scales what Marian's decoder is given, which
+Inseq takes the demo translation model as an object alone, and this benchmark loads models from
+folders. Inseq also scales what Marian's decoder is given, which
 the decoder does itself: without scaling in the configuration, both sides explain the same model.
 """
 

@@ -94,3 +94,12 @@ def test_a_step_that_is_not_there_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=rf"^{name}: "):
         sequence.alternatives(step, k)
+
+
+def test_what_is_no_sequence_or_no_step_is_named(
+    tiny: iw.AttributionModel, sequence: FeatureAttributionSequenceOutput
+) -> None:
+    with pytest.raises(TypeError, match=r"^sequence: .*FeatureAttributionOutput given; .*out\[0\]"):
+        tiny.alternatives(causal(), 0)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^step: '0' given"):
+        sequence.alternatives("0")  # type: ignore[arg-type]

@@ -258,3 +258,8 @@ def test_alternatives_of_a_step_that_is_not_there_are_refused(
     output = tiny.attribute(PROMPT, FULL, show_progress=False)
     with pytest.raises(ValueError, match=r"step: -?99 given|k: 0 given"):
         tiny.alternatives(output[0], step, k)
+
+
+def test_granular_is_true_false_or_left_to_the_memory(tiny: iw.AttributionModel) -> None:
+    with pytest.raises(TypeError, match=r"^granular: 1 given; pass True or False\.$"):
+        tiny.attribute("The words", "The words are", granular=1, show_progress=False)

@@ -270,3 +270,8 @@ def test_a_contrastive_text_longer_than_the_model_reads_is_named(
         model.attribute(
             PROMPT, FULL, contrast_targets="so " * 300 + OTHER, show_progress=False, **SCORES
         )
+
+
+def test_a_foil_that_nothing_compares_with_is_warned_about(tiny: iw.AttributionModel) -> None:
+    with pytest.warns(UserWarning, match=r"contrast_targets, .*: nothing .* compares with them"):
+        tiny.attribute(PROMPT, FULL, "dummy", contrast_targets=OTHER, show_progress=False)

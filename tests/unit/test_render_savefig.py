@@ -144,6 +144,7 @@ def test_the_format_is_the_ending_or_what_is_said(tmp_path: Path) -> None:
     [
         ({"width": "triple"}, "width: 'triple' given; choose 'single'"),
         ({"width": 0.5}, "width: 0.5"),
+        ({"width": 0}, "width: 0 given"),
         ({"font": "No Such Font"}, "font: 'No Such Font' is not installed"),
         ({"font_size": 1}, "font_size: 1"),
         ({"step_scores": ["entropy"]}, "step_scores: 'entropy' given, but this result has prob"),

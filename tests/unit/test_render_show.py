@@ -330,3 +330,18 @@ def test_a_result_without_numbers_is_drawn_too(kind: str, show: str, tmp_path, c
     method(display=False, return_figure=True).savefig(tmp_path / "picture.png")
     method()
     assert "nan" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("method", "keywords"),
+    [
+        ("show", {"slice_dims": 3}),
+        ("show", {"max_show_size": 2.5}),
+        ("show", {"min_val": "low"}),
+        ("show_tokens", {"wrap_after": 2.5}),
+        ("show_tokens", {"replace_char": 3}),
+    ],
+)
+def test_an_argument_of_the_wrong_type_is_named(method: str, keywords: dict[str, object]) -> None:
+    with pytest.raises(TypeError, match=f"^{next(iter(keywords))}: "):
+        getattr(causal(), method)(display=False, **keywords)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -170,7 +173,32 @@ def test_outputs_index_and_slice_by_sequence(translated: FeatureAttributionOutpu
     assert len(translated) == 2
     assert [token.text for token in translated[1].source] == ["the"]
     assert list(translated[1:]) == [translated[1]]
-    assert translated[:1].info is translated.info
+    assert translated[:1].live_model is translated.live_model
+
+
+def test_a_slice_lists_its_own_texts_alone(translated: FeatureAttributionOutput) -> None:
+    texts = translated.info["input_texts"]
+    assert len(texts) == 2
+    assert translated[1:].info["input_texts"] == texts[1:]
+    assert (translated[:1] + translated[1:]).info["input_texts"] == texts
+    translated[:1].info["input_texts"].append("more")
+    assert translated.info["input_texts"] == texts
+    assert "more" not in texts
+
+
+def test_a_table_of_no_texts_is_empty(translated: FeatureAttributionOutput) -> None:
+    assert list(translated[2:].to_dataframe()["sequence"]) == []
+
+
+def test_a_copy_asks_the_same_model_and_a_pickle_none(causal: FeatureAttributionOutput) -> None:
+    deep, flat = copy.deepcopy(causal), copy.copy(causal)
+    assert deep.live_model is deep[0].live_model is causal.live_model is flat.live_model
+    before = causal[0].scores.copy()
+    deep.weight_attributions("probability")
+    xr.testing.assert_identical(causal[0].scores, before)
+    again = pickle.loads(pickle.dumps(causal))
+    assert again.live_model is again[0].live_model is None
+    xr.testing.assert_identical(again[0].scores, before)
 
 
 @pytest.fixture(scope="module", params=[False, True])

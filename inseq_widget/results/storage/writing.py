@@ -19,7 +19,7 @@ import xarray as xr
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from inseq_widget.results.provenance import Info
+from inseq_widget.results.provenance import Info, info_of_texts
 from inseq_widget.results.sequence import FeatureAttributionSequenceOutput
 from inseq_widget.results.storage.arrays import FLOATS, WHOLE, separate, shrunk
 from inseq_widget.results.storage.atomic import replaced
