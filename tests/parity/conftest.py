@@ -11,12 +11,19 @@ from transformers import PreTrainedTokenizerBase
 import inseq_widget as iw
 from inseq_widget.results import FeatureAttributionOutput
 from tests.parity.tiny import small_tokenizer
+from tests.tiny import tiny_bart
 
 
 @pytest.fixture(scope="session")
 def tokenizer(smollm2: iw.AttributionModel) -> PreTrainedTokenizerBase:
     """Share the tokenizer of the tiny models with their small vocabulary."""
     return small_tokenizer(smollm2.tokenizer)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder_decoder(tokenizer: PreTrainedTokenizerBase) -> iw.AttributionModel:
+    """Make a tiny random BART of that vocabulary; the other one is for the other tests."""
+    return iw.load_model(tiny_bart(), "saliency", tokenizer=tokenizer)
 
 
 @dataclass(frozen=True)
