@@ -1,5 +1,5 @@
 /** Colour tables, the place of a share on them, and a text colour that can be read on each. */
-import { PALETTES, SURFACES } from "./palette.gen";
+import { RAMPS, SURFACES } from "./palette.gen";
 
 export type Appearance = "light" | "dark";
 
@@ -21,19 +21,42 @@ export const READABLE = 4.5;
 
 /** Builds the table of a scale in a theme. */
 export function colourTable(signed: boolean, appearance: Appearance): ColourTable {
-  const packed = PALETTES[signed ? "diverging" : "sequential"][appearance];
-  const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
-  const fills: string[] = [];
-  for (let entry = 0; entry < SIZE; entry++) {
-    const [r = 0, g = 0, b = 0] = bytes.subarray(entry * 3, entry * 3 + 3);
-    fills.push(`#${((r << 16) | (g << 8) | b).toString(16).padStart(6, "0")}`);
-  }
+  const { positive, negative } = RAMPS[appearance];
+  const [up, down] = [ramp(positive), ramp(negative)];
+  // The two halves of a diverging table meet between entries 127 and 128; both stand for zero.
+  const half = SIZE / 2 - 1;
+  const fills = Array.from({ length: SIZE }, (_, entry) => {
+    if (!signed) return up(entry / (SIZE - 1));
+    return entry <= half ? down((half - entry) / half) : up((entry - half - 1) / half);
+  });
   const choices = [INKS[appearance], "#000000", "#ffffff"];
   return {
     signed,
     surface: SURFACES[appearance],
     fills,
     inks: fills.map((fill) => readableInk(fill, choices)),
+  };
+}
+
+/** Unpacks a ramp: gives its colour at a position between 0 and 1. */
+function ramp(packed: string): (position: number) => string {
+  const knots = packed.length / 3;
+  let level = 0;
+  // All reds, then all greens, then all blues, each a step up or down from the one before.
+  const levels = Array.from(packed, (letter, at) => {
+    level = (at % knots > 0 ? level : 0) + letter.charCodeAt(0) - 112;
+    return level;
+  });
+  return (position) => {
+    const place = position * (knots - 1);
+    const channels = [0, knots, 2 * knots].map((start) => {
+      const from = levels[start + Math.floor(place)] ?? 0;
+      const to = levels[start + Math.ceil(place)] ?? 0;
+      return Math.round(from + (to - from) * (place % 1))
+        .toString(16)
+        .padStart(2, "0");
+    });
+    return `#${channels.join("")}`;
   };
 }
 
