@@ -8,6 +8,7 @@ import {
   type Grid,
   hit,
   MIN_CELL,
+  rowsAbove,
   rowTop,
   scrollToCell,
   visibleColumns,
@@ -48,7 +49,7 @@ describe("the matrix's geometry", () => {
           x: rect.x - scroll.x + right * rect.width,
           y: rect.y - scroll.y + down * rect.height,
         };
-        expect(hit(grid, point, scroll)).toEqual({ kind: "cell", row, column });
+        expect(hit(grid, point, scroll)).toEqual({ row, column });
       }),
     );
   });
@@ -60,9 +61,18 @@ describe("the matrix's geometry", () => {
         const scroll = { x: rect.x - grid.labelWidth, y: rect.y - grid.headHeight };
         const below = grid.headHeight + rect.height / 2;
         const beside = grid.labelWidth + rect.width / 2;
-        expect(hit(grid, { x: 3, y: below }, scroll)).toEqual({ kind: "row", row });
-        expect(hit(grid, { x: beside, y: 3 }, scroll)).toEqual({ kind: "column", column });
-        expect(hit(grid, { x: 3, y: 3 }, scroll)).toEqual({ kind: "none" });
+        expect(hit(grid, { x: 3, y: below }, scroll)).toEqual({ row, column: null });
+        expect(hit(grid, { x: beside, y: 3 }, scroll)).toEqual({ row: null, column });
+        expect(hit(grid, { x: 3, y: 3 }, scroll)).toBeNull();
+      }),
+    );
+  });
+
+  it("counts the rows above a height, and gives the height back", () => {
+    const part = fc.double({ min: 0, max: 0.999, noNaN: true });
+    fc.assert(
+      fc.property(cells, part, ({ grid, row }, down) => {
+        expect(rowsAbove(grid, rowTop(grid, row + down))).toBeCloseTo(row + down, 6);
       }),
     );
   });
@@ -94,11 +104,9 @@ describe("the matrix's geometry", () => {
     });
     const origin = { x: 0, y: 0 };
     const beside = grid.labelWidth + 4;
-    expect(hit(grid, { x: beside, y: rowTop(grid, 2) - 3 }, origin)).toEqual({ kind: "none" });
-    expect(hit(grid, { x: beside, y: contentHeight(grid) + 1 }, origin)).toEqual({ kind: "none" });
-    expect(hit(grid, { x: contentWidth(grid) + 1, y: rowTop(grid, 0) + 1 }, origin)).toEqual({
-      kind: "none",
-    });
+    expect(hit(grid, { x: beside, y: rowTop(grid, 2) - 3 }, origin)).toBeNull();
+    expect(hit(grid, { x: beside, y: contentHeight(grid) + 1 }, origin)).toBeNull();
+    expect(hit(grid, { x: contentWidth(grid) + 1, y: rowTop(grid, 0) + 1 }, origin)).toBeNull();
   });
 
   it("keeps rows and columns large enough for their labels", () => {

@@ -10,6 +10,7 @@ import {
   token,
   translation,
 } from "./examples";
+import { type Mounted, mounted, settled, show } from "./mounting";
 
 /** Observers that are counted, as happy-dom never calls them anyway. */
 let observing = 0;
@@ -39,45 +40,6 @@ afterEach(() => {
   document.body.replaceChildren();
 });
 
-interface Mounted {
-  readonly host: HTMLElement;
-  readonly root: ShadowRoot;
-  token(at: number): HTMLElement;
-  part(name: string): HTMLElement;
-  close(): void;
-}
-
-function mounted(el: HTMLElement, close: () => void): Mounted {
-  const host = el.querySelector<HTMLElement>(".inseq-widget-live");
-  const root = host?.shadowRoot;
-  if (host === null || !root) throw new Error("nothing was mounted");
-  const find = (selector: string) => {
-    const found = root.querySelector<HTMLElement>(selector);
-    if (found === null) throw new Error(`there is no ${selector}`);
-    return found;
-  };
-  return {
-    host,
-    root,
-    token: (at) => find(`[data-token="${at}"]`),
-    part: (name) => find(`[data-part="${name}"]`),
-    close,
-  };
-}
-
-function show(model: FakeModel): Mounted {
-  const el = document.createElement("div");
-  document.body.append(el);
-  const widget = createWidget();
-  const end = widget.initialize({ model: model.face() });
-  const unmount = widget.render({ model: model.face(), el });
-  return mounted(el, () => {
-    unmount();
-    end();
-  });
-}
-
-const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
 const point = (element: HTMLElement) =>
   element.dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
 

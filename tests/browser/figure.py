@@ -26,6 +26,7 @@ class Figure:
         self.text = root.locator("[data-part=text]")
         self.matrix = root.locator("[data-part=matrix]")
         self.cells = root.locator("canvas[data-part=cells]")
+        self.map = root.locator("canvas[data-part=map]")
         self.strip = root.locator("[data-part=strip] .strip-bars")
         self.tooltip = root.locator("[data-part=tooltip]")
         self.alternatives = root.locator("[data-part=alternatives]")
@@ -51,12 +52,28 @@ class Figure:
         for token in tokens:
             expect(token).to_have_attribute("data-mark", re.compile(r"\bpinned\b"))
 
+    def part(self, name: str) -> Locator:
+        """Return a part of the figure by its name."""
+        return self.root.locator(f"[data-part={name}]")
+
+    def geometry(self) -> dict[str, str]:
+        """Read where the matrix has its cells, after the frame that is under way."""
+        data: dict[str, str] = self.cells.evaluate(
+            """canvas => new Promise(done => requestAnimationFrame(() =>
+                requestAnimationFrame(() => done({ ...canvas.dataset }))))"""
+        )
+        return data
+
+    def shown_inputs(self) -> list[int]:
+        """Return the inputs that the matrix shows, in the order of its rows."""
+        return [int(place) for place in self.geometry()["rows"].split()]
+
     def shade(self, token: Locator) -> Colour:
         """Read the background colour of a token back."""
         return as_colour(token.evaluate("element => getComputedStyle(element).backgroundColor"))
 
     def cell_colour(self, row: int, column: int) -> Colour:
-        """Read the colour in the middle of a matrix cell back from the canvas."""
+        """Read the colour in the middle of a cell of an input and a step from the canvas."""
         x, y = self.cell_centre(row, column)
         red, green, blue = self.cells.evaluate(
             """(canvas, [x, y]) => {
@@ -69,8 +86,9 @@ class Figure:
         return red, green, blue
 
     def cell_centre(self, row: int, column: int) -> tuple[float, float]:
-        """Give the middle of a cell in CSS pixels from the matrix's corner."""
-        data: dict[str, str] = self.cells.evaluate("canvas => ({ ...canvas.dataset })")
+        """Give the middle of a cell of an input and a step, in CSS pixels from the corner."""
+        data = self.geometry()
+        row = data["rows"].split().index(str(row))
         width, height = float(data["cellWidth"]), float(data["cellHeight"])
         groups = [group.split(":") for group in data["rowTops"].split()]
         start, top = max((int(start), float(top)) for start, top in groups if int(start) <= row)

@@ -20,10 +20,25 @@ export function shareAt(sequence: Sequence, input: number, step: number): number
  * The mean share of every input over some steps, missing ones left out; NaN for an input that is
  * missing in all of them.
  */
-export function meanOverSteps(sequence: Sequence, steps: readonly number[]): Float32Array {
-  return Float32Array.from(sequence.inputs, (_, input) =>
-    mean(steps, (step) => shareAt(sequence, input, step)),
-  );
+export function meanOverSteps(sequence: Sequence, steps: Iterable<number>): Float32Array {
+  return meanOf(sequence, steps, (share) => share);
+}
+
+/** How much every input matters in some steps: its largest magnitude, and the mean of them. */
+export interface Magnitudes {
+  readonly mean: Float32Array;
+  readonly largest: Float64Array;
+}
+
+/** The magnitudes of every input's shares in some steps; NaN where it is missing in all of them. */
+export function magnitudes(sequence: Sequence, steps: Iterable<number>): Magnitudes {
+  const largest = new Float64Array(sequence.inputs.length).fill(Number.NaN);
+  const mean = meanOf(sequence, steps, (share, input) => {
+    const size = Math.abs(share);
+    if (!((largest[input] ?? 0) >= size)) largest[input] = size;
+    return size;
+  });
+  return { mean, largest };
 }
 
 /** The mean share of some inputs in every step, missing ones left out. */
@@ -35,7 +50,32 @@ export function meanOverInputs(sequence: Sequence, inputs: readonly number[]): F
 
 /** The mean share of every input over all steps: what is seen with nothing active. */
 export function overview(sequence: Sequence): Float32Array {
-  return meanOverSteps(sequence, [...sequence.steps.keys()]);
+  return meanOverSteps(sequence, sequence.steps.keys());
+}
+
+/** The mean over some steps of what becomes of every input's shares; a million in a moment. */
+function meanOf(
+  sequence: Sequence,
+  steps: Iterable<number>,
+  use: (share: number, input: number) => number,
+): Float32Array {
+  const places = Int32Array.from(steps);
+  const totals = Float64Array.from(places, (step) => sequence.steps[step]?.total ?? 0);
+  const means = new Float32Array(sequence.inputs.length);
+  for (let input = 0; input < means.length; input++) {
+    const start = input * sequence.steps.length;
+    let sum = 0;
+    let count = 0;
+    for (let at = 0; at < places.length; at++) {
+      const score = sequence.scores[start + (places[at] ?? 0)] ?? Number.NaN;
+      if (Number.isNaN(score)) continue;
+      const total = totals[at] ?? 0;
+      sum += use(total > 0 ? score / total : 0, input);
+      count += 1;
+    }
+    means[input] = count > 0 ? sum / count : Number.NaN;
+  }
+  return means;
 }
 
 function mean(places: readonly number[], valueAt: (place: number) => number): number {

@@ -28,17 +28,17 @@ export interface Grid {
   readonly cellHeight: number;
   /** Height of a group's title above its first row; 0 when there is but one group. */
   readonly titleHeight: number;
+  /** Width of the widest column label: it decides how column labels are written at any zoom. */
+  readonly widestColumn: number;
   /** Whether column labels are written across their column, or else upwards. */
   readonly labelsAcross: boolean;
 }
 
-export type Hit =
-  | { readonly kind: "cell"; readonly row: number; readonly column: number }
-  | { readonly kind: "row"; readonly row: number }
-  | { readonly kind: "column"; readonly column: number }
-  | { readonly kind: "none" };
-
-const NONE: Hit = { kind: "none" };
+/** A cell; with one of them null, the whole row or column by its label. */
+export interface Pointed {
+  readonly row: number | null;
+  readonly column: number | null;
+}
 
 export const MIN_CELL = 20;
 export const MAX_CELL = 46;
@@ -62,7 +62,7 @@ export function fitGrid(fit: Fit): Grid {
   const labelWidth = Math.round(clamp(fit.widestRow + 30, 72, Math.max(72, fit.width * 0.36, 0)));
   const room = Math.max(0, fit.width - labelWidth);
   const share = Math.floor(room / Math.max(1, fit.columns));
-  const across = Math.ceil(fit.widestColumn + LABEL_MARGIN);
+  const across = roomAcross(fit.widestColumn);
   const labelsAcross = across <= Math.min(share, WIDEST_CELL);
   const cellWidth = clamp(share, MIN_CELL, labelsAcross ? Math.max(MAX_CELL, across) : MAX_CELL);
   return {
@@ -70,12 +70,23 @@ export function fitGrid(fit: Fit): Grid {
     columns: fit.columns,
     groups: fit.groups,
     labelWidth,
-    headHeight: labelsAcross ? 30 : Math.round(clamp(fit.widestColumn + 16, 32, 112)),
+    headHeight: headHeight(fit.widestColumn, labelsAcross),
     cellWidth,
     cellHeight: fit.rows > 400 ? MIN_CELL : 22,
     titleHeight: fit.groups.length > 1 ? 24 : 0,
+    widestColumn: fit.widestColumn,
     labelsAcross,
   };
+}
+
+/** The width of cells from which on column labels can be written across. */
+export function roomAcross(widestColumn: number): number {
+  return Math.ceil(widestColumn + LABEL_MARGIN);
+}
+
+/** The room that column labels need above the cells. */
+export function headHeight(widestColumn: number, labelsAcross: boolean): number {
+  return labelsAcross ? 30 : Math.round(clamp(widestColumn + 16, 32, 112));
 }
 
 export function contentWidth(grid: Grid): number {
@@ -86,7 +97,7 @@ export function contentHeight(grid: Grid): number {
   return grid.headHeight + grid.rows * grid.cellHeight + grid.groups.length * grid.titleHeight;
 }
 
-/** The top of a row, from the top of the content. */
+/** The top of a row, from the top of the content; of 2.5, the middle of row 2. */
 export function rowTop(grid: Grid, row: number): number {
   const titles = grid.groups.filter((group) => group.start <= row).length;
   return grid.headHeight + titles * grid.titleHeight + row * grid.cellHeight;
@@ -106,52 +117,43 @@ export function cellRect(grid: Grid, row: number, column: number): Rect {
   };
 }
 
+/** How many rows, and which part of one, stand above a height of the content: undoes `rowTop`. */
+export function rowsAbove(grid: Grid, y: number): number {
+  let above = 0;
+  for (const group of grid.groups) {
+    const rows = (y - rowTop(grid, group.start)) / grid.cellHeight;
+    if (rows > 0) above = Math.min(group.start + rows, group.end);
+  }
+  return above;
+}
+
 /** The row at a height of the content; −1 on a group's title or outside. */
 export function rowAt(grid: Grid, y: number): number {
-  for (const [place, group] of grid.groups.entries()) {
-    const top = rowTop(grid, group.start);
-    const bottom = top + (group.end - group.start) * grid.cellHeight;
-    if (y < top) return -1;
-    if (y < bottom) return group.start + Math.floor((y - top) / grid.cellHeight);
-    if (place === grid.groups.length - 1) return -1;
-  }
-  return -1;
+  const row = Math.floor(rowsAbove(grid, y));
+  const below = y - rowTop(grid, row);
+  return row < grid.rows && below >= 0 && below < grid.cellHeight ? row : -1;
 }
 
 /**
- * What lies under a point of the visible part.
+ * What lies under a point of the visible part, if anything.
  *
  * @param point from the visible part's corner; the labels stay there while the cells scroll
  * @param scroll how far the content is scrolled
  */
-export function hit(grid: Grid, point: Point, scroll: Point): Hit {
+export function hit(grid: Grid, point: Point, scroll: Point): Pointed | null {
   const inHead = point.y < grid.headHeight;
   const inLabels = point.x < grid.labelWidth;
-  if (point.x < 0 || point.y < 0 || (inHead && inLabels)) return NONE;
   const column = Math.floor((point.x + scroll.x - grid.labelWidth) / grid.cellWidth);
-  const row = inHead ? -1 : rowAt(grid, point.y + scroll.y);
-  if (inHead) return column < grid.columns ? { kind: "column", column } : NONE;
-  if (row < 0) return NONE;
-  if (inLabels) return { kind: "row", row };
-  return column < grid.columns ? { kind: "cell", row, column } : NONE;
+  const row = rowAt(grid, point.y + scroll.y);
+  const outside = point.x < 0 || point.y < 0 || (inHead && inLabels);
+  if (outside || (!inHead && row < 0) || (!inLabels && column >= grid.columns)) return null;
+  return { row: inHead ? null : row, column: inLabels ? null : column };
 }
 
 /** Rows that are at least partly seen, as first and one past the last. */
 export function visibleRows(grid: Grid, scrollTop: number, height: number): [number, number] {
-  let first = grid.rows;
-  let end = 0;
-  for (const group of grid.groups) {
-    const top = rowTop(grid, group.start);
-    const from = group.start + Math.floor((scrollTop + grid.headHeight - top) / grid.cellHeight);
-    const to = group.start + Math.ceil((scrollTop + height - top) / grid.cellHeight);
-    const low = clamp(from, group.start, group.end);
-    const high = clamp(to, group.start, group.end);
-    if (high > low) {
-      first = Math.min(first, low);
-      end = Math.max(end, high);
-    }
-  }
-  return first < end ? [first, end] : [0, 0];
+  const first = Math.floor(rowsAbove(grid, scrollTop + grid.headHeight));
+  return [first, Math.ceil(rowsAbove(grid, scrollTop + height))];
 }
 
 /** Columns that are at least partly seen, as first and one past the last. */
@@ -164,7 +166,7 @@ export function visibleColumns(grid: Grid, scrollLeft: number, width: number): [
 /** The scroll position nearest to the present one at which a cell is seen whole. */
 export function scrollToCell(
   grid: Grid,
-  cell: { readonly row: number | null; readonly column: number | null },
+  cell: Pointed,
   scroll: Point,
   view: { readonly width: number; readonly height: number },
 ): Point {
@@ -180,6 +182,6 @@ export function scrollToCell(
   return { x: Math.max(0, x), y: Math.max(0, y) };
 }
 
-function clamp(value: number, low: number, high: number): number {
+export function clamp(value: number, low: number, high: number): number {
   return Math.max(low, Math.min(value, high));
 }

@@ -5,6 +5,7 @@ import { meanOverInputs, meanOverSteps, overview } from "../data/shares";
 import { type Appearance, type ColourTable, colourTable } from "../draw/colour";
 import type { Kernel } from "../kernel";
 import type { SelectionState } from "../protocol";
+import { type Arrangement, createArrangement } from "./arrangement";
 import { cleared, isCleared, type Pin, pinAlone, pinMore, pinRun } from "./selection";
 import type { Synced } from "./synced";
 
@@ -41,6 +42,8 @@ export interface View {
   readonly sequence: ReadonlySignal<Sequence>;
   readonly target: ReadonlySignal<Target | null>;
   readonly reading: ReadonlySignal<Reading>;
+  /** What the matrix shows of the text's inputs. */
+  readonly arrangement: Arrangement;
   readonly appearance: ReadonlySignal<Appearance>;
   readonly colours: ReadonlySignal<ColourTable>;
   pointAt(target: Target): void;
@@ -95,6 +98,7 @@ export function createView(
     sequence,
     target,
     reading,
+    arrangement: createArrangement(sequence, selection),
     appearance,
     colours: computed(() => colourTable(figure.spec.signed, appearance.value)),
     pointAt(next) {

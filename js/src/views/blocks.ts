@@ -1,5 +1,5 @@
 /** How the sides of a text are named and grouped, in the running text and in the matrix. */
-import type { Sequence } from "../data/figure";
+import { inputToken, type Sequence } from "../data/figure";
 import type { Group } from "../draw/geometry";
 import type { Side } from "../protocol";
 
@@ -31,8 +31,8 @@ export function textBlocks(sequence: Sequence): Block[] {
     .filter((block) => block.tokens.length > 0);
 }
 
-/** The groups of matrix rows: consecutive inputs of one side. */
-export function rowGroups(sequence: Sequence): Group[] {
+/** The groups of matrix rows: consecutive inputs of one side among those that are shown. */
+export function rowGroups(sequence: Sequence, inputs: ArrayLike<number>): Group[] {
   const encoderDecoder = sequence.spec.architecture === "encoder_decoder";
   const names: Readonly<Record<Side, string>> = {
     source: "Source",
@@ -40,12 +40,12 @@ export function rowGroups(sequence: Sequence): Group[] {
     target: encoderDecoder ? "Target prefix" : "Generated",
   };
   const groups: Group[] = [];
-  sequence.inputs.forEach((token, row) => {
-    const label = names[sequence.tokens[token]?.side ?? "source"];
+  for (let row = 0; row < inputs.length; row++) {
+    const label = names[inputToken(sequence, inputs[row] ?? -1)?.side ?? "source"];
     const last = groups.at(-1);
     if (last?.label === label) groups[groups.length - 1] = { ...last, end: row + 1 };
     else groups.push({ label, start: row, end: row + 1 });
-  });
+  }
   return groups;
 }
 

@@ -6,6 +6,21 @@ export function handled(event: Event): void {
   event.stopPropagation();
 }
 
+/** Gives what binds a listener to an element until `signal` aborts. */
+export function listening(
+  element: HTMLElement,
+  signal: AbortSignal,
+): <Name extends keyof HTMLElementEventMap>(
+  name: Name,
+  listener: (event: HTMLElementEventMap[Name]) => void,
+  capture?: boolean,
+) => void {
+  return (name, listener, capture = false) => {
+    // Not passive: a listener for wheel or touch may take the browser's own zoom away.
+    element.addEventListener(name, listener, { signal, capture, passive: false });
+  };
+}
+
 /** Tells a click from the end of a drag that selected text. */
 export function createDragGuard(
   box: HTMLElement,

@@ -2,7 +2,7 @@
 import type { Signal } from "@preact/signals";
 import { stepAt } from "../draw/strip";
 import type { View } from "../state/view";
-import { byKeyboard, createLinger, focusByPointer, handled } from "./gestures";
+import { byKeyboard, createLinger, focusByPointer, handled, listening } from "./gestures";
 
 /** The run of steps that a drag has reached so far. */
 export interface Brush {
@@ -52,10 +52,7 @@ export function listenToStrip(
       },
     });
   };
-  const on = <Name extends keyof HTMLElementEventMap>(
-    name: Name,
-    listener: (event: HTMLElementEventMap[Name]) => void,
-  ) => box.addEventListener(name, listener, { signal });
+  const on = listening(box, signal);
 
   on("pointerdown", (event) => {
     const step = stepUnder(event);

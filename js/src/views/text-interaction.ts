@@ -2,7 +2,14 @@
 import type { Sequence } from "../data/figure";
 import type { Pin } from "../state/selection";
 import type { Target, View } from "../state/view";
-import { byKeyboard, createDragGuard, createLinger, focusByPointer, handled } from "./gestures";
+import {
+  byKeyboard,
+  createDragGuard,
+  createLinger,
+  focusByPointer,
+  handled,
+  listening,
+} from "./gestures";
 
 export interface TextElements {
   /** Holds all blocks of tokens. */
@@ -75,11 +82,7 @@ export function listenToText(
     view.pointAt(targetOf(token));
   };
 
-  const on = <Name extends keyof HTMLElementEventMap>(
-    name: Name,
-    listener: (event: HTMLElementEventMap[Name]) => void,
-    capture = false,
-  ) => box.addEventListener(name, listener, { signal, capture });
+  const on = listening(box, signal);
 
   on("pointerover", (event) => {
     if (event.pointerType === "touch") return;
