@@ -121,7 +121,33 @@ class Growth:
     rounds: int
 
 
-AnyCase = Case | Allowance | Growth
+@dataclass(frozen=True)
+class Drawing:
+    """A large matrix in a real browser; the widget alone, without a model.
+
+    Attributes
+    ----------
+    name : str
+    inputs, steps : int
+    rounds : int
+        Fresh pages.
+    drawn_at_most, hover_at_most : float
+        Seconds that the cells take in the first frame and in the one that fits them all in, and of
+        work to answer a moved pointer: medians.
+    bytes_at_most : float
+        Bytes of scores that are sent for each cell.
+    """
+
+    name: str
+    inputs: int
+    steps: int
+    rounds: int
+    drawn_at_most: float
+    hover_at_most: float
+    bytes_at_most: float
+
+
+AnyCase = Case | Allowance | Growth | Drawing
 
 NORM, SUM = Numbers("norm"), Numbers("sum")
 # A distance near the cut-off at 1e-5 counts on one side and not on the other.
@@ -269,6 +295,7 @@ CASES: tuple[AnyCase, ...] = (
     Allowance("saliency_4096", "saliency", long(4096, 64), 4000),
     Growth("attention_growth", "attention", _LENGTHS, 3),
     Growth("saliency_growth", "saliency", _LENGTHS, 1),
+    Drawing("matrix", 2000, 500, 5, drawn_at_most=0.2, hover_at_most=0.016, bytes_at_most=4),
 )
 
 

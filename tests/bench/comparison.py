@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from statistics import median
 
 import numpy as np
-from cases import Allowance, Case, Growth, Numbers
+from cases import Allowance, AnyCase, Case, Drawing, Growth, Numbers
+from drawing import Drawn
 from messages import Loaded, Run
 from scipy.stats import spearmanr
 
@@ -102,11 +103,19 @@ class Grown:
 class Failed:
     """A case that could not be measured, and why."""
 
-    case: Case | Allowance | Growth
+    case: AnyCase
     reason: str
 
 
-Measured = Compared | Held | Grown | Failed
+@dataclass(frozen=True)
+class Painted:
+    """What was measured of a matrix in a browser."""
+
+    case: Drawing
+    drawn: Drawn
+
+
+Measured = Compared | Held | Grown | Painted | Failed
 
 
 def exponent(lengths: Sequence[int], costs: Sequence[float]) -> float:

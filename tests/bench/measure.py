@@ -9,19 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from cases import AnyCase, Case, Growth, Numbers
+from cases import AnyCase, Case, Drawing, Growth, Numbers
 from comparison import (
     Compared,
     Failed,
     Grown,
     Held,
     Measured,
+    Painted,
     Timed,
     largest_difference,
     rank_correlation,
 )
+from drawing import measure_drawing
 from messages import Job, Loaded
-from processes import WorkerError, WorkerProcess
+from processes import WorkerError, WorkerProcess, quiet_environment
 from texts import Text
 
 HALF = "bfloat16"
@@ -99,6 +101,11 @@ def measure(case: AnyCase, bench: Bench) -> Measured:
         if isinstance(case, Growth):
             timed = [_alone(case, text, bench, bench.rounds(case)) for text in case.texts]
             return Grown(case, timed)
+        if isinstance(case, Drawing):
+            say(f"{case.name}: {case.inputs} inputs, {case.steps} steps, in Chromium")
+            environment = quiet_environment(bench.threads, with_checkout=True)
+            rounds = 1 if bench.quick else case.rounds
+            return Painted(case, measure_drawing(case.inputs, case.steps, rounds, environment))
         return Held(case, _alone(case, case.text, bench, 0))
     except (RuntimeError, ValueError) as error:
         say(f"{case.name}: {error}")

@@ -8,7 +8,7 @@ from statistics import median
 
 from bound import multiply_adds
 from cases import LARGEST_EXPONENT, Case
-from comparison import Compared, Failed, Grown, Held, Measured, Timed, exponent
+from comparison import Compared, Failed, Grown, Held, Measured, Painted, Timed, exponent
 from measure import HALF, Bench
 from rate import Rate
 
@@ -87,6 +87,8 @@ def rows(measured: Measured, bench: Bench, rates: Mapping[str, Rate]) -> list[Ro
         return [_grown(measured, bench)]
     if isinstance(measured, Held):
         return [_held(measured)]
+    if isinstance(measured, Painted):
+        return [_painted(measured)]
     lines = [_compared(measured, bench, rates)]
     if measured.half is not None:
         lines.append(_half(measured, measured.half, bench, rates))
@@ -179,6 +181,30 @@ def _held(measured: Held) -> Row:
     )
     if own.above > case.at_most:
         row.missed.append("memory")
+    return row
+
+
+def _painted(measured: Painted) -> Row:
+    case, drawn = measured.case, measured.drawn
+    cells = case.inputs * case.steps
+    first, hovered = median(drawn.first), median(drawn.hovered)
+    hovered_fitted = median(drawn.hovered_fitted)
+    cells_alone = median(whole - text for whole, text in zip(drawn.first, drawn.text, strict=True))
+    sent = drawn.bytes_of_scores / cells
+    row = Row(
+        f"{case.name}: {case.inputs} inputs × {case.steps} steps in Chromium",
+        ours=f"{cells_alone:.3f} for the cells of the first frame, at most {case.drawn_at_most:g}; "
+        f"{first:.3f} with the text; {median(drawn.fitted):.3f} to fit all in",
+        numbers=f"{1000 * hovered:.1f} ms to answer a pointer, {1000 * hovered_fitted:.1f} with "
+        f"all in view, at most {1000 * case.hover_at_most:g}; {sent:.2f} bytes of scores a cell, "
+        f"at most {case.bytes_at_most:g}, and {drawn.bytes_of_tokens / 1000:.0f} kB of tokens",
+    )
+    if max(cells_alone, median(drawn.fitted)) > case.drawn_at_most:
+        row.missed.append("speed")
+    if max(hovered, hovered_fitted) > case.hover_at_most:
+        row.missed.append("hover")
+    if sent > case.bytes_at_most:
+        row.missed.append("bytes")
     return row
 
 
