@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from itertools import chain
 
@@ -222,7 +223,12 @@ class Explainer:
 
 def _versions() -> dict[str, str]:
     packages = ("inseq-widget", "torch", "transformers", "captum")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    return {"python": platform.python_version(), **{name: _version(name) for name in packages}}
+
+
+@cache
+def _version(package: str) -> str:
+    return version(package)  # reads the package's files each time
 
 
 def _reported(name: str, fn: StepFunction, args: StepFunctionArgs) -> Tensor:
