@@ -25,9 +25,9 @@ from inseq_widget.results import (
     FeatureAttributionOutput,
     FeatureAttributionSequenceOutput,
     Info,
-    Token,
 )
 from inseq_widget.results.deriving import cloned
+from inseq_widget.results.tokens import joined
 from inseq_widget.scores import StepFunction, StepFunctionArgs
 from inseq_widget.scores.contrast import ContrastExample, ContrastRequest
 
@@ -239,8 +239,3 @@ def _reported(name: str, fn: StepFunction, args: StepFunctionArgs) -> Tensor:
             f"{tuple(args.target_ids.shape)} (batch, step) tokens."
         )
     return at_least_single(values).cpu()
-
-
-def joined(tokens: Sequence[Token]) -> str:
-    """Join the texts of tokens, without the special ones."""
-    return "".join(token.text for token in tokens if not token.special)

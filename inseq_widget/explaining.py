@@ -6,7 +6,6 @@ import threading
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from inseq_widget.arguments import (
     check_count,
@@ -32,7 +31,6 @@ from inseq_widget.progress import progress_bar
 from inseq_widget.results import (
     FeatureAttributionOutput,
     FeatureAttributionSequenceOutput,
-    Token,
 )
 from inseq_widget.results.steps import step_attributions_of
 from inseq_widget.scores import StepFunction
@@ -288,17 +286,10 @@ class Explaining(ChosenMethod):
         info["exec_time"] = time.monotonic() - start_time
         output.sequence_attributions = [finished[number] for number in range(len(examples))]
         if clean_special_chars:
-            for sequence in output:
-                sequence.source = _cleaned(sequence.source)
-                sequence.target = _cleaned(sequence.target)
+            output.decode_tokens()
         if output_step_attributions:
             output.step_attributions = [s for each in output for s in step_attributions_of(each)]
         return output
-
-
-def _cleaned(tokens: list[Token]) -> list[Token]:
-    """Give tokens their text as their piece, where they have one."""
-    return [replace(token, piece=token.text or token.piece) for token in tokens]
 
 
 def _check_explained(

@@ -13,7 +13,7 @@ from inseq_widget.methods.base import BatchScores
 from inseq_widget.models import Example
 from inseq_widget.models.faults import named_step
 from inseq_widget.results import Token
-from inseq_widget.results.sequence import labelled
+from inseq_widget.results.labelling import labelled
 
 
 def labelled_scores(scores: BatchScores, example: Example, number: int) -> dict[str, xr.DataArray]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from inseq_widget.explore.figure import make_figure
 from inseq_widget.render.console import print_heatmaps
 from inseq_widget.render.html import static_html_of
-from inseq_widget.render.slices import extra_dims, relabelled
+from inseq_widget.render.slices import extra_dims, label_of_reduced
 from inseq_widget.render.view import PLAIN, Look, views_of
 from inseq_widget.results import FeatureAttributionOutput, FeatureAttributionSequenceOutput
 from inseq_widget.results.deriving import derived, derived_info
@@ -138,6 +138,6 @@ def _reduced(
     info["signed"] = bool((scores < 0).any())
     dims = extra_dims(sequence) if "raw" in sequence.kept else ["feature"]
     reduced = ["feature"] if "feature" in dims else dims
-    info["score_label"] = relabelled(info["score_label"], reduction, reduced)
+    info["score_label"] = label_of_reduced(info["score_label"], reduction, reduced)
     kept = {name: array.copy() for name, array in sequence.kept.items()}
     return derived(sequence, info, kept, reduction)

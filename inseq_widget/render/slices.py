@@ -158,10 +158,10 @@ def label_along(sequence: FeatureAttributionSequenceOutput, dim: str | None) -> 
     if dim is None or "raw" not in sequence.kept:
         return label
     rest = [each for each in extra_dims(sequence) if each != dim]
-    return relabelled(label, "mean" if dim == "feature" else sequence.reduction, rest)
+    return label_of_reduced(label, "mean" if dim == "feature" else sequence.reduction, rest)
 
 
-def relabelled(label: str, reduction: str, dims: Sequence[str]) -> str:
+def label_of_reduced(label: str, reduction: str, dims: Sequence[str]) -> str:
     """Say of scores how which dimensions were reduced.
 
     Parameters

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from inseq_widget.results.selecting import step_index
-from inseq_widget.results.tokens import Token
+from inseq_widget.results.tokens import Token, joined
 
 if TYPE_CHECKING:
     from inseq_widget.results.sequence import FeatureAttributionSequenceOutput
@@ -99,10 +99,6 @@ def _is_whole(sequence: FeatureAttributionSequenceOutput, seen: Sequence[Token])
     """Say whether the texts that were attributed begin as these tokens do."""
     texts = sequence.info["generated_texts"]
     sources = sequence.info["input_texts"]
-    return any(text.startswith(_text(seen)) for text in texts) and (
-        sequence.architecture == "decoder_only" or _text(sequence.source) in sources
+    return any(text.startswith(joined(seen)) for text in texts) and (
+        sequence.architecture == "decoder_only" or joined(sequence.source) in sources
     )
-
-
-def _text(tokens: Sequence[Token]) -> str:
-    return "".join(token.text for token in tokens if not token.special)

@@ -13,7 +13,6 @@ import xarray as xr
 
 from inseq_widget.results.alternatives import StepAlternatives, alternatives_of
 from inseq_widget.results.display import Shows
-from inseq_widget.results.labelling import labelled as labelled
 from inseq_widget.results.provenance import AsksModel, Info, LiveModel
 from inseq_widget.results.reductions import (
     FUNCTIONS,

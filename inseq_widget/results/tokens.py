@@ -84,3 +84,8 @@ def labels(tokens: Sequence[Token]) -> list[str]:
     list of str, (token,)
     """
     return [token.label for token in tokens]
+
+
+def joined(tokens: Sequence[Token]) -> str:
+    """Join the texts of tokens, without the special ones."""
+    return "".join(token.text for token in tokens if not token.special)

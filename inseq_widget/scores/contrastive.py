@@ -8,7 +8,7 @@ from torch import Tensor
 from inseq_widget.models.precision import at_least_single
 from inseq_widget.scores.arguments import StepFunctionArgs
 from inseq_widget.scores.registering import register
-from inseq_widget.scores.step_functions import check_share, logit, probability
+from inseq_widget.scores.step_functions import check_share, log_probabilities, logit, probability
 
 _LN_2 = 0.6931471805599453
 
@@ -77,11 +77,8 @@ def contrast_prob_diff(args: StepFunctionArgs, logprob: bool = False) -> Tensor:
     if args.contrast_logits is not args.logits or args.contrast_target_ids is None:
         return probability(args, logprob) - probability(args.contrasted(), logprob)
     # One distribution: a token less itself is then 0, and so is its gradient, to the last digit.
-    logarithms = torch.log_softmax(at_least_single(args.logits), dim=-1)
-    values = logarithms if logprob else torch.exp(logarithms)
-    ids = (args.target_ids, args.contrast_target_ids)
-    target, contrast = (values.gather(-1, each[..., None])[..., 0] for each in ids)
-    return target - contrast
+    target, contrast = log_probabilities(args.logits, args.target_ids, args.contrast_target_ids)
+    return target - contrast if logprob else torch.exp(target) - torch.exp(contrast)
 
 
 @register(contrastive=True, aggregate={"spans": "sum"})

@@ -40,10 +40,25 @@ def probability(args: StepFunctionArgs, logprob: bool = False) -> Tensor:
     torch.Tensor, (...)
         Between 0 and 1, or at most 0.
     """
-    logits = at_least_single(args.logits)
-    target = logits.gather(-1, args.target_ids[..., None])[..., 0]
-    logarithm = target - torch.logsumexp(logits, dim=-1)
+    (logarithm,) = log_probabilities(args.logits, args.target_ids)
     return logarithm if logprob else torch.exp(logarithm)
+
+
+def log_probabilities(logits: Tensor, *ids: Tensor) -> list[Tensor]:
+    """Give the logarithms of the probabilities of tokens, of one distribution normalised once.
+
+    Parameters
+    ----------
+    logits : torch.Tensor, (..., vocabulary)
+    *ids : torch.Tensor of int, (...)
+
+    Returns
+    -------
+    list of torch.Tensor, each (...)
+    """
+    logits = at_least_single(logits)
+    normaliser = torch.logsumexp(logits, dim=-1)
+    return [logits.gather(-1, each[..., None])[..., 0] - normaliser for each in ids]
 
 
 @register(aggregate={"spans": "sum"})

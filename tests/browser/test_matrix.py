@@ -19,7 +19,7 @@ INPUTS, STEPS = 400, 120
 _LARGE = f"""
 import numpy as np, torch
 from inseq_widget.results import FeatureAttributionOutput, FeatureAttributionSequenceOutput, Token
-from inseq_widget.results.sequence import labelled
+from inseq_widget.results.labelling import labelled
 prompt, steps = {INPUTS - STEPS + 1}, {STEPS}
 words = "the model reads each token and gives attention to what came before it".split()
 texts = [" " + words[k * 7 % len(words)] for k in range(prompt + steps)]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from inseq_widget.results import FeatureAttributionSequenceOutput, Token
-from inseq_widget.results.sequence import labelled
+from inseq_widget.results.labelling import labelled
 from tests.unit.outputs import info, token
 
 NAN = np.nan

@@ -16,7 +16,7 @@ from inseq_widget.results import (
     Side,
     Token,
 )
-from inseq_widget.results.sequence import labelled
+from inseq_widget.results.labelling import labelled
 
 # What models emit at their worst, and what a page must never take for its own.
 EVIL_TEXTS = (
